@@ -1,0 +1,1 @@
+"""The application: one method a command."""

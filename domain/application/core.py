@@ -1,0 +1,275 @@
+"""The library's Application, and how every command runs: decide, append once, answer after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Generic, Protocol, TypeVar
+from uuid import UUID
+
+import msgspec
+from eventsourcing.application import AggregateNotFoundError, Application
+from eventsourcing.persistence import (
+    InfrastructureFactory,
+    IntegrityError,
+    OperationalError,
+    TrackingRecorder,
+)
+from eventsourcing.utils import Environment, EnvType
+
+from gatebook.domain import idempotency
+from gatebook.domain.envelope import Actor, Entry, Metadata, Source
+from gatebook.domain.errors import Forbidden, Overloaded, Refusal, StoreUnavailable
+from gatebook.domain.event import Event
+from gatebook.domain.permissions import ALL
+from gatebook.domain.policy import STREAM_ID, Adopted, Policy, evolve
+from gatebook.domain.ports import Access, Clock, Envelopes, Ids, Keys, Log, Names, Refusals, Signer
+
+ATTEMPTS = 4
+"""How often a command is decided when others keep moving first."""
+
+HOUR = 3600 * 1_000_000
+DAY = 24 * HOUR
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+
+class Idempotency(msgspec.Struct, frozen=True):
+    """An Idempotency-Key: its stream, the request's keyed hash, how an answer is rendered."""
+
+    stream_id: UUID
+    request_hash: bytes
+    render: Callable[[Any], bytes]
+
+
+class By(msgspec.Struct, frozen=True):
+    """Who gives a command, from where, and with which permissions."""
+
+    actor: Actor
+    request_id: str = ""
+    source: Source | None = None
+    permissions: frozenset[str] = frozenset()
+    account_id: UUID | None = None
+    session_id: UUID | None = None
+    idempotency: Idempotency | None = None
+
+    def may(self, permissions: Iterable[str]) -> None:
+        """Raises Forbidden unless he holds all of these himself."""
+        for permission in sorted(set(permissions) - self.permissions):
+            raise Forbidden(permission)
+
+
+def local(user: str) -> By:
+    """Somebody at the command line of this machine, who may do everything."""
+    return By(actor=Actor("local", user), permissions=ALL)
+
+
+class Loaded(msgspec.Struct, Generic[S], frozen=True):
+    """A stream's state and version; version 0 when it has no events."""
+
+    stream_id: UUID
+    version: int
+    state: S
+
+    def entries(self, events: Sequence[Event]) -> list[Entry]:
+        """Events as the next of this stream."""
+        return [
+            Entry(self.stream_id, self.version + place, event)
+            for place, event in enumerate(events, start=1)
+        ]
+
+
+class Decision(msgspec.Struct, Generic[T], frozen=True):
+    """What a command leads to: entries to append together, then an answer or a refusal.
+
+    `subject` is whose key seals the request's source when nobody is signed in; `actor` is who it
+    turned out to be, when the command itself proved that. Streams in `unordered` take their
+    entries at whatever version is next.
+    """
+
+    result: T
+    entries: list[Entry] = []
+    refusal: Refusal | None = None
+    subject: UUID | None = None
+    actor: Actor | None = None
+    unordered: frozenset[UUID] = frozenset()
+
+
+class Configuration(msgspec.Struct, frozen=True):
+    """The settings that commands depend on. Durations in microseconds."""
+
+    policy: Policy
+    issuer: str
+    audience: str
+    algorithm: str
+    release: str
+
+
+class Evolve(Protocol[S]):
+    """State and event to state."""
+
+    def __call__(self, state: S, event: Any, /) -> S: ...
+
+
+class Gatebook(Application[UUID]):
+    """The event-sourced application. Command families in this package are built around one."""
+
+    name = "gatebook"
+
+    def __init__(
+        self,
+        *,
+        factory: InfrastructureFactory[TrackingRecorder],
+        configuration: Configuration,
+        clock: Clock,
+        ids: Ids,
+        names: Names,
+        keys: Keys,
+        signer: Signer,
+        log: Log,
+        envelopes: Envelopes,
+        access: Access,
+        refusals: Refusals,
+    ) -> None:
+        self._given_factory = factory
+        self.configuration = configuration
+        self.clock = clock
+        self.ids = ids
+        self.names = names
+        self.keys = keys
+        self.signer = signer
+        self.event_log = log
+        self.envelopes = envelopes
+        self.access = access
+        self.refusals = refusals
+        self._policy_version = 0
+        super().__init__()
+
+    @property
+    def policy(self) -> Policy:
+        """The policy this process decides by."""
+        return self.configuration.policy
+
+    @property
+    def policy_version(self) -> int:
+        """The version of the policy in force, as the log numbers it."""
+        if self._policy_version == 0:
+            self._policy_version = self.load(STREAM_ID, Adopted(), evolve).version
+        return self._policy_version
+
+    def construct_env(self, name: str, env: EnvType | None = None) -> Environment:  # noqa: ARG002
+        """Empty: the process environment must not reach the library (it turns on caches)."""
+        return Environment(name, {})
+
+    def construct_factory(self, env: Environment) -> InfrastructureFactory[TrackingRecorder]:  # noqa: ARG002
+        """The factory that the composition root opened."""
+        return self._given_factory
+
+    def load(self, stream_id: UUID, initial: S, evolve: Evolve[S]) -> Loaded[S]:
+        """Folds a whole stream."""
+
+        def project(_initial: Any, entries: Iterable[Any]) -> Any:
+            state, version = initial, 0
+            for entry in entries:
+                state, version = evolve(state, entry.event), entry.originator_version
+            return Loaded(stream_id, version, state) if version else None
+
+        try:
+            loaded: Loaded[S] = self.repository.get(stream_id, projector_func=project)
+        except AggregateNotFoundError:
+            return Loaded(stream_id, 0, initial)
+        return loaded
+
+    def tail(self, stream_id: UUID, count: int, initial: S, evolve: Evolve[S]) -> Loaded[S]:
+        """Folds the last events of a stream whose events carry their outcome."""
+        state, version = initial, 0
+        for recorded in self.event_log.last(stream_id, count):
+            state, version = evolve(state, recorded.event), recorded.version
+        return Loaded(stream_id, version, state)
+
+    def run(self, by: By, decide: Callable[[int], Decision[T]]) -> T:
+        """Runs a command: decides, appends, answers. Whoever loses a race decides again.
+
+        Raises the decision's refusal after it is recorded, Remembered for a command done before,
+        StoreUnavailable when the log cannot be reached, Overloaded when others keep winning.
+        A crash before the append leaves nothing; after it, the whole command.
+        """
+        try:
+            for _attempt in range(ATTEMPTS):
+                now = self.clock.now()
+                answered = self._once(by, now, decide)
+                if answered is not None:
+                    decision = answered
+                    if decision.refusal is not None:
+                        raise decision.refusal
+                    return decision.result
+        except OperationalError as error:
+            raise StoreUnavailable(f"The log cannot be reached: {error}") from error
+        raise Overloaded("Others kept changing the same thing. Nothing was recorded; try again.")
+
+    def _once(self, by: By, now: int, decide: Callable[[int], Decision[T]]) -> Decision[T] | None:
+        done = self._done_before(by, now)
+        decision = decide(now)
+        entries = list(decision.entries)
+        if done is not None and by.idempotency is not None and decision.refusal is None:
+            answer = idempotency.Answer(by.idempotency.render(decision.result))
+            entries += done.entries(
+                [
+                    idempotency.CommandDone(
+                        day=_day(now),
+                        request_hash=by.idempotency.request_hash,
+                        expires_at=now + idempotency.REMEMBERED_FOR,
+                        answer=answer,
+                    )
+                ]
+            )
+        if not entries:
+            return decision
+        try:
+            if decision.actor is not None:
+                by = msgspec.structs.replace(by, actor=decision.actor)
+            self.record(entries, by, now, decision.subject, decision.unordered)
+        except IntegrityError:
+            return None
+        return decision
+
+    def _done_before(self, by: By, now: int) -> Loaded[idempotency.Done] | None:
+        if by.idempotency is None:
+            return None
+        done = self.load(by.idempotency.stream_id, idempotency.Done(), idempotency.evolve)
+        idempotency.check(by.idempotency.request_hash, now, done.state)
+        return done
+
+    def record(
+        self,
+        entries: Sequence[Entry],
+        by: By,
+        now: int,
+        subject: UUID | None = None,
+        unordered: frozenset[UUID] = frozenset(),
+    ) -> int:
+        """Appends entries in one transaction. Returns the last one's position."""
+        envelope = self._envelope(by, now, subject)
+        recordings = self.save(
+            *entries,
+            metadata=self.envelopes.encode_metadata(envelope),
+            envelope=envelope,
+            unordered=unordered,
+        )
+        return recordings[-1].notification.id
+
+    def _envelope(self, by: By, now: int, subject: UUID | None) -> Metadata:
+        if by.source is None:
+            return Metadata(actor=by.actor, at=now, request_id=by.request_id)
+        whose, sealed = self.keys.seal_source(by.account_id or subject, by.source, by.request_id)
+        return Metadata(
+            actor=by.actor,
+            at=now,
+            request_id=by.request_id,
+            source_subject=whose,
+            source=sealed,
+        )
+
+
+def _day(at: int) -> str:
+    return str(at // DAY)

@@ -1,0 +1,221 @@
+"""Signing in and out. Every refused sign-in costs the same: one hash, one write (DESIGN, law 6)."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import msgspec
+
+from gatebook.domain import account as accounts
+from gatebook.domain import attempts, password, session
+from gatebook.domain.account import Account
+from gatebook.domain.application.accounts import Accounts
+from gatebook.domain.application.core import HOUR, By, Decision, Gatebook, Loaded
+from gatebook.domain.application.tokens import TokenFamilies, TokenPair
+from gatebook.domain.attempts import Attempts, Cause
+from gatebook.domain.envelope import Entry, account_actor, uuid8
+from gatebook.domain.errors import InvalidCredentials, InvalidValue, NotFound
+from gatebook.domain.ports import Plaintext
+
+METHOD = "password"
+MAX_UNKNOWN_AN_HOUR = 1_000
+"""Tries at unknown names recorded one by one in an hour; more are counted."""
+
+NOBODY = uuid8(b"nobody")
+"""Stands in for the account of a name that nobody has, so that both take the same path."""
+
+REFUSED = "The username or the password is wrong."
+
+
+class _Tried(msgspec.Struct, frozen=True):
+    """All that a sign-in is decided from."""
+
+    account_id: UUID
+    account: Account
+    password: Loaded[password.Password]
+    attempts: Loaded[Attempts]
+    matched: bool
+
+
+class Logins:
+    """The sign-in commands."""
+
+    def __init__(self, app: Gatebook, accounts_: Accounts, families: TokenFamilies) -> None:
+        self._app = app
+        self._accounts = accounts_
+        self._families = families
+
+    def login(self, by: By, name: str, plaintext: Plaintext) -> TokenPair:
+        """Opens a session for whoever knows the password.
+
+        Raises InvalidCredentials, the same for every cause; the cause is in the log.
+        """
+
+        def decide(now: int) -> Decision[TokenPair | None]:
+            tried = self._try(name, plaintext)
+            if tried.account_id == NOBODY or tried.account.status == "erased":
+                return self._refuse_unknown(name, now)
+            if tried.attempts.state.locked(now):
+                self._app.refusals.count(tried.account_id.bytes, now)
+                raise InvalidCredentials(REFUSED)
+            cause = _cause(tried)
+            if cause is not None:
+                return self._refuse(tried, cause, now)
+            return self._open(tried, plaintext, now)
+
+        pair = self._app.run(by, decide)
+        assert pair is not None  # a refusal would have been raised
+        return pair
+
+    def logout(self, by: By, *, everywhere: bool) -> None:
+        """Ends the caller's session, or all of the account's."""
+        account_id, session_id = by.account_id, by.session_id
+        if account_id is None:
+            raise InvalidCredentials("Nobody is signed in.")
+
+        def decide(_now: int) -> Decision[None]:
+            if everywhere or session_id is None:
+                loaded = self._accounts.load(account_id).loaded
+                return Decision(
+                    None, loaded.entries(accounts.decide(accounts.RevokeTokens(), loaded.state))
+                )
+            current = self._app.load(session_id, session.Session(), session.evolve)
+            return Decision(None, current.entries(session.end("logout", current.state)))
+
+        self._app.run(by, decide)
+
+    def end_session(self, by: By, account_id: UUID, session_id: UUID) -> None:
+        """Ends one session of an account. Raises NotFound when it is not that account's."""
+
+        def decide(_now: int) -> Decision[None]:
+            loaded = self._app.load(session_id, session.Session(), session.evolve)
+            if loaded.state.account_id != account_id:
+                raise NotFound("There is no such session.")
+            return Decision(None, loaded.entries(session.end("revoked", loaded.state)))
+
+        self._app.run(by, decide)
+
+    # --- details
+
+    def _try(self, name: str, plaintext: Plaintext) -> _Tried:
+        app = self._app
+        try:
+            owner = self._accounts.load_name(name).state.owner
+        except InvalidValue:
+            owner = None
+        account_id = owner or NOBODY
+        account = self._accounts.load(account_id).state
+        held = app.load(password.stream_id(account_id), password.Password(), password.evolve)
+        tries = app.tail(
+            attempts.stream_id(account_id, METHOD), attempts.TAIL, Attempts(), attempts.evolve
+        )
+        return _Tried(account_id, account, held, tries, plaintext.matches(held.state.phc))
+
+    def _refuse_unknown(self, name: str, now: int) -> Decision[TokenPair | None]:
+        app = self._app
+        stream_id = attempts.unknown_stream_id(now // HOUR)
+        if app.tail(stream_id, 1, None, lambda s, _e: s).version >= MAX_UNKNOWN_AN_HOUR:
+            app.refusals.count(NOBODY.bytes, now)
+            raise InvalidCredentials(REFUSED)
+        failed = attempts.LoginFailed(
+            account_id=None,
+            method=METHOD,
+            cause="unknown-account",
+            matched=False,
+            failures=0,
+            failed_at=now,
+            locked_until=None,
+            policy=app.policy_version,
+            name_hash=app.names.hash(name),
+        )
+        return Decision(
+            None,
+            [Entry(stream_id, 0, failed)],
+            InvalidCredentials(REFUSED),
+            unordered=frozenset({stream_id}),
+        )
+
+    def _refuse(self, tried: _Tried, cause: Cause, now: int) -> Decision[TokenPair | None]:
+        failed = attempts.fail(
+            account_id=tried.account_id,
+            method=METHOD,
+            cause=cause,
+            matched=tried.matched,
+            at=now,
+            state=tried.attempts.state,
+            lockout=self._app.policy.lockout,
+            policy=self._app.policy_version,
+        )
+        return Decision(
+            None,
+            tried.attempts.entries([failed]),
+            InvalidCredentials(REFUSED),
+            subject=tried.account_id,
+        )
+
+    def _open(self, tried: _Tried, plaintext: Plaintext, now: int) -> Decision[TokenPair | None]:
+        account_id = tried.account_id
+        entries = tried.attempts.entries(
+            attempts.clear(account_id, METHOD, "success", tried.attempts.state)
+        )
+        phc = tried.password.state.phc
+        profile = tried.account.profile
+        if phc is not None and profile is not None and plaintext.outdated(phc):
+            secret = password.PasswordSecret(plaintext.rehash())
+            entries += tried.password.entries(
+                [password.PasswordRehashed(account_id=account_id, secret=secret)]
+            )
+        opened, pair = self.open_session(
+            account_id,
+            tried.account,
+            amr=("pwd",),
+            failures_before=tried.attempts.state.failures,
+            now=now,
+        )
+        actor = account_actor(account_id)
+        return Decision(pair, entries + opened, subject=account_id, actor=actor)
+
+    def open_session(
+        self,
+        account_id: UUID,
+        account: Account,
+        *,
+        amr: tuple[str, ...],
+        failures_before: int,
+        now: int,
+    ) -> tuple[list[Entry], TokenPair]:
+        """The entries of a sign-in that succeeded, and the pair it gives."""
+        session_id = self._app.ids.ordered()
+        tokens, key = self._families.next_pair(now)
+        entries = Loaded(session_id, 0, session.Session()).entries(
+            [
+                session.LoginSucceeded(
+                    account_id=account_id,
+                    amr=amr,
+                    failures_before=failures_before,
+                    policy=self._app.policy_version,
+                ),
+                session.SessionOpened(
+                    account_id=account_id,
+                    epoch=account.epoch,
+                    amr=amr,
+                    auth_time=now,
+                    expires_at=None,
+                    tokens=tokens,
+                ),
+            ]
+        )
+        pair = self._families.render(
+            session_id, 0, account_id, account, tokens, key, amr=amr, auth_time=now, now=now
+        )
+        return entries, pair
+
+
+def _cause(tried: _Tried) -> Cause | None:
+    if tried.account.status == "inactive":
+        return "inactive"
+    if tried.account.status == "deleted":
+        return "deleted"
+    if tried.password.state.phc is None:
+        return "no-password"
+    return None if tried.matched else "wrong-password"
