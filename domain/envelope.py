@@ -10,7 +10,7 @@ import msgspec
 from gatebook.domain.event import Event
 
 
-class Actor(msgspec.Struct, frozen=True):
+class Actor(msgspec.Struct, frozen=True, gc=False):
     """Who did it. `id` is an account's UUID, an operating-system user's name, or empty."""
 
     type: str
@@ -44,7 +44,7 @@ class Source(msgspec.Struct, frozen=True, array_like=True):
     user_agent: str = ""
 
 
-class Metadata(msgspec.Struct, frozen=True):
+class Metadata(msgspec.Struct, frozen=True, gc=False):
     """The part of the envelope that all events of one append share.
 
     `at` is the instant the decision was made, in microseconds since the epoch.
@@ -61,7 +61,7 @@ class Metadata(msgspec.Struct, frozen=True):
     source: bytes = b""
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """An event in its stream: what the library's repository and event store pass around."""
 
     originator_id: UUID
@@ -69,7 +69,7 @@ class Entry(msgspec.Struct, frozen=True):
     event: Event
 
 
-class Recorded(msgspec.Struct, frozen=True):
+class Recorded(msgspec.Struct, frozen=True, gc=False):
     """An event in the log, as projections and auditors read it.
 
     `recorded_at` is in microseconds since the epoch, stamped under the append lock.

@@ -1,0 +1,170 @@
+"""Accounts: create, list, read, change, delete, restore, erase."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from msgspec import UNSET, UnsetType
+
+from gatebook.api import decoding, lists, times
+from gatebook.api.call import Call
+from gatebook.api.reply import Reply
+from gatebook.api.schemas import (
+    Account,
+    AccountChanges,
+    AccountQuery,
+    AsOf,
+    Erasure,
+    NewAccount,
+    NewPassword,
+    Nothing,
+)
+from gatebook.domain.application.accounts import AccountView, Changes
+from gatebook.projections.accounts import AccountFilter, AccountsView, ListedAccount
+
+
+def account_of(view: AccountView) -> Account:
+    """An account as it is shown."""
+    return Account(
+        id=view.id,
+        username=view.username,
+        type=view.kind,
+        status=view.status,
+        display_name=view.display_name,
+        email=view.email,
+        roles=view.roles,
+        created_at=decoding.instant(view.created_at),
+        updated_at=decoding.instant(view.updated_at),
+        version=view.version,
+    )
+
+
+def _shown(view: AccountView) -> Reply:
+    return Reply(200, account_of(view), {"ETag": etag(view.version)})
+
+
+def etag(version: int) -> str:
+    """The ETag of a stream's version."""
+    return f'"{version}"'
+
+
+def create(call: Call[NewAccount, None]) -> Reply:
+    """POST /v1/accounts"""
+    body, house = call.body, call.house
+    plaintext = house.plaintext(body.password) if body.password is not None else None
+
+    def created(view: AccountView) -> Reply:
+        headers = {"Location": f"/v1/accounts/{view.id}", "ETag": etag(view.version)}
+        return Reply(201, account_of(view), headers)
+
+    return call.command(
+        lambda by: house.accounts.create(
+            by,
+            body.username,
+            body.type,
+            display_name=body.display_name,
+            email=body.email,
+            plaintext=plaintext,
+        ),
+        created,
+    )
+
+
+def browse(call: Call[None, AccountQuery]) -> Reply:
+    """GET /v1/accounts"""
+    query = call.query
+    wanted = AccountFilter(status=query.status, kind=query.type, role=query.role, q=query.q)
+    after = lists.opened(call, "accounts", int)
+    headers = lists.caught_up(call, "accounts")
+    found = AccountsView(call.house.store).page(
+        wanted, after=after[0] if after else 0, limit=query.limit + 1, at=call.now
+    )
+    return Reply(
+        200, lists.page(call, "accounts", found, lambda one: (one.cursor,), _listed), headers
+    )
+
+
+def _listed(one: ListedAccount) -> Account:
+    return Account(
+        id=one.account_id,
+        username=one.username,
+        type=one.kind,
+        status="deleted" if one.status == "erased" else one.status,
+        display_name=one.display_name,
+        email=one.email,
+        roles=one.roles,
+        created_at=decoding.instant(one.created_at),
+        updated_at=decoding.instant(one.updated_at),
+        version=one.version,
+    )
+
+
+def show(call: Call[None, AsOf]) -> Reply:
+    """GET /v1/accounts/{account_id}, now or as it stood"""
+    accounts = call.house.accounts
+    place = times.place(call.house.store, call.query, call.now)
+    if place is None:
+        return _shown(accounts.view(call.account_id, call.now))
+    view = accounts.view(call.account_id, place.at, place.position)
+    return Reply(200, account_of(view), {lists.POSITION: str(place.position)})
+
+
+def change(call: Call[AccountChanges, None]) -> Reply:
+    """PATCH /v1/accounts/{account_id}"""
+    body = call.body
+    changes = Changes(
+        username=_named(body.username),
+        display_name=_named(body.display_name),
+        email=_named(body.email),
+        status=None if body.status is UNSET else body.status,
+    )
+    return _shown(
+        call.house.accounts.change(call.by(), call.account_id, changes, if_match=call.if_match)
+    )
+
+
+def _named(value: str | UnsetType) -> str | None:
+    return None if isinstance(value, UnsetType) else value
+
+
+def delete(call: Call[None, None]) -> Reply:
+    """DELETE /v1/accounts/{account_id}"""
+    call.house.accounts.set_status(call.by(), call.account_id, "deleted", if_match=call.if_match)
+    return Reply(204)
+
+
+def restore(call: Call[Nothing, None]) -> Reply:
+    """POST /v1/accounts/{account_id}/restore"""
+    accounts, account_id, version = call.house.accounts, call.account_id, call.if_match
+    return call.command(
+        lambda by: accounts.set_status(by, account_id, "restored", if_match=version), _shown
+    )
+
+
+def erase(call: Call[Erasure, None]) -> Reply:
+    """POST /v1/accounts/{account_id}/erase"""
+    accounts, account_id, confirm = call.house.accounts, call.account_id, call.body.confirm
+    return call.command(lambda by: accounts.erase(by, account_id, confirm), _done)
+
+
+def set_password(call: Call[NewPassword, None]) -> Reply:
+    """PUT /v1/accounts/{account_id}/password"""
+    plaintext = call.house.plaintext(call.body.password)
+    call.house.passwords.set_password(call.by(), call.account_id, plaintext)
+    return Reply(204)
+
+
+def unlock(call: Call[Nothing, None]) -> Reply:
+    """POST /v1/accounts/{account_id}/unlock"""
+    passwords, account_id = call.house.passwords, call.account_id
+    return call.command(lambda by: passwords.unlock(by, account_id), _done)
+
+
+def _done(_result: None) -> Reply:
+    return Reply(204)
+
+
+def existing(call: Call[Any, Any], account_id: UUID) -> None:
+    """Raises NotFound unless there is, or was, such an account."""
+    call.house.accounts.view(account_id, call.now)

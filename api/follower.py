@@ -1,0 +1,106 @@
+"""The follower: one process a deployment that keeps the read models level and tidies up.
+
+Run by the supervisor as `python -m gatebook.api.follower`, never by hand. Every node starts one;
+whichever holds the lease works, the others try again every second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+import threading
+import time
+from typing import Final
+
+from eventsourcing.persistence import PersistenceError
+
+from gatebook.api import logs
+from gatebook.api.link import Link
+from gatebook.domain.errors import Refusal
+from gatebook.projections.follower import Follower
+from gatebook.projections.registry import PROJECTIONS
+from gatebook.store.house import House, open_house
+from gatebook.store.housekeeping import sweep
+from gatebook.store.log import Lease
+from gatebook.store.settings import ConfigurationError, Settings
+
+RETRY: Final = 1.0
+SWEEP_EVERY: Final = 60.0
+REFUSED: Final = 78
+
+_log = logging.getLogger("gatebook.follower")
+
+
+def main(argv: list[str]) -> int:
+    """Follows until it is asked to end, or the supervisor is gone. Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="gatebook.api.follower")
+    parser.add_argument("--config", required=True)
+    parser.add_argument("--link", type=int, required=True)
+    options = parser.parse_args(argv)
+    logs.configure()
+    stop = threading.Event()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda _number, _frame: stop.set())
+    try:
+        house = open_house(Settings.load(options.config))
+    except ConfigurationError as error:
+        _log.error("refused", extra={"fields": {"reason": str(error)}})
+        return REFUSED
+    try:
+        link = Link(options.link)
+        link.watch(stop.set)
+        link.ready()
+        _follow(house, stop)
+    finally:
+        house.close()
+    return 0
+
+
+def _follow(house: House, stop: threading.Event) -> None:
+    lease = house.store.lease("follower")
+    while not stop.is_set():
+        try:
+            if lease.try_acquire():
+                _work(house, lease, stop)
+        except PersistenceError as error:
+            _trouble(error)
+        finally:
+            lease.release()
+        stop.wait(RETRY)
+
+
+def _work(house: House, lease: Lease, stop: threading.Event) -> None:
+    """Works while the lease is held. Losing it ends this turn, not the process."""
+    turn = threading.Event()
+
+    def guard() -> None:
+        swept = time.monotonic() - SWEEP_EVERY
+        while not (stop.wait(RETRY) or turn.is_set()):
+            try:
+                if not lease.held():
+                    break
+                if time.monotonic() - swept >= SWEEP_EVERY:
+                    swept = time.monotonic()
+                    sweep(house)
+            except (PersistenceError, Refusal) as error:
+                _trouble(error)
+        turn.set()
+
+    thread = threading.Thread(target=guard, name="guard", daemon=True)
+    thread.start()
+    try:
+        Follower(house.store, PROJECTIONS, house.clock).run(turn, on_trouble=_trouble)
+    finally:
+        turn.set()
+        thread.join(timeout=5 * RETRY)
+
+
+def _trouble(error: Exception) -> None:
+    _log.error("trouble", extra={"fields": {"error": type(error).__name__}})
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

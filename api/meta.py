@@ -1,0 +1,80 @@
+"""Health, readiness, metrics, and what others must know of this server."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from gatebook.api.call import Call
+from gatebook.api.metrics import CONTENT_TYPE
+from gatebook.api.reply import Reply, Text
+from gatebook.api.schemas import Health, KeySet, Metadata, Readiness, Standing
+from gatebook.projections import engine
+from gatebook.projections.registry import PROJECTIONS
+from gatebook.store.house import House
+
+JWKS_MAX_AGE: Final = 300
+"""Seconds. A rotation publishes the new key at least so long before it signs."""
+
+
+def health(_call: Call[None, None]) -> Reply:
+    """GET /v1/health"""
+    return Reply(200, Health(status="ok"))
+
+
+def ready(call: Call[None, None]) -> Reply:
+    """GET /v1/ready"""
+    found = readiness(call.house)
+    return Reply(200 if found.status == "ready" else 503, found)
+
+
+def readiness(house: House) -> Readiness:
+    """What stands in the way of serving, in words; nothing if all is well.
+
+    A read model that follows may be behind, but not halted.
+    """
+    problems: list[str] = []
+    standings: list[Standing] = []
+    position = 0
+    try:
+        for one in engine.status(house.store, PROJECTIONS):
+            position = one.head
+            standings.append(Standing(one.name, one.status, one.position, one.lag))
+            if one.status != "live":
+                problems.append(f"The read model {one.name} is {one.status} at {one.position}.")
+            elif not one.ready:
+                problems.append(f"The read model {one.name} is {one.lag} events behind.")
+    except Exception as error:
+        problems.append(f"The store does not answer ({type(error).__name__}).")
+    try:
+        house.app.keys.derive("ready")
+    except Exception as error:
+        problems.append(f"The keyring cannot be used ({type(error).__name__}).")
+    return Readiness("not-ready" if problems else "ready", position, standings, problems)
+
+
+def jwks(call: Call[None, None]) -> Reply:
+    """GET /.well-known/jwks.json"""
+    published = call.house.access.keys()
+    keys = [msgspec.json.decode(key.public_jwk, type=dict[str, str]) for key in published]
+    return Reply(200, KeySet(keys), {"Cache-Control": f"public, max-age={JWKS_MAX_AGE}"})
+
+
+def metadata(call: Call[None, None]) -> Reply:
+    """GET /.well-known/openid-configuration and /.well-known/oauth-authorization-server"""
+    published = call.house.access.keys()
+    algorithms = {key.algorithm for key in published}
+    body = Metadata(
+        issuer=call.house.settings.issuer,
+        jwks_uri=f"{call.site.base_url}/.well-known/jwks.json",
+        response_types_supported=[],
+        grant_types_supported=[],
+        access_token_signing_alg_values_supported=sorted(algorithms),
+    )
+    return Reply(200, body, {"Cache-Control": f"public, max-age={JWKS_MAX_AGE}"})
+
+
+def metrics(call: Call[None, None]) -> Reply:
+    """GET /metrics"""
+    return Reply(200, Text(call.metrics.text(), CONTENT_TYPE))

@@ -1,0 +1,99 @@
+"""A route: everything that is known of one endpoint, in one place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Final, Literal
+
+import msgspec
+
+from gatebook.api.call import Call
+from gatebook.api.reply import Reply
+from gatebook.domain.permissions import CATALOGUE
+
+Handler = Callable[[Call[Any, Any]], Reply]
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+_PARAMETER = re.compile(r"\{([a-z_]+)\}")
+
+
+class Need(msgspec.Struct, frozen=True):
+    """What a caller must hold.
+
+    `public`: nothing. `signed`: any account. `permission`: that one. `own`: that one, or the
+    account named in the path is his own.
+    """
+
+    kind: Literal["public", "signed", "permission", "own"]
+    permission: str = ""
+
+
+PUBLIC: Final = Need("public")
+ANY: Final = Need("signed")
+
+
+def needs(permission: str) -> Need:
+    """A permission of the catalogue."""
+    _ = CATALOGUE[permission]
+    return Need("permission", permission)
+
+
+def own_or(permission: str) -> Need:
+    """A permission of the catalogue, or one's own account."""
+    _ = CATALOGUE[permission]
+    return Need("own", permission)
+
+
+class Route(msgspec.Struct, frozen=True):
+    """One method on one path.
+
+    `replies` maps each good status to the struct it carries (None: no body); `problems` are the
+    slugs it can refuse with beside those that follow from the rest. `body_limit` is in bytes
+    (None: the configured limit). `by_body` scopes an Idempotency-Key to the very body, for calls
+    whose caller is known by nothing but the secrets in it. `media_type` is set where the answer
+    is rendered by the handler.
+    """
+
+    method: Method
+    path: str
+    handler: Handler
+    need: Need
+    summary: str
+    replies: dict[int, type[msgspec.Struct] | None]
+    body: type[msgspec.Struct] | None = None
+    query: type[msgspec.Struct] | None = None
+    problems: tuple[str, ...] = ()
+    body_limit: int | None = None
+    if_match: bool = False
+    by_body: bool = False
+    media_type: str = ""
+
+    @property
+    def parameters(self) -> list[str]:
+        """The names in the path."""
+        return _PARAMETER.findall(self.path)
+
+    @property
+    def body_optional(self) -> bool:
+        """Whether an empty body stands for one without members."""
+        fields = msgspec.structs.fields(self.body) if self.body is not None else ()
+        return not any(field.required for field in fields)
+
+    @property
+    def slugs(self) -> list[str]:
+        """Every problem it can answer with."""
+        found = {"invalid-request", "store-unavailable", "overloaded", *self.problems}
+        if self.need.kind != "public":
+            found.add("unauthenticated")
+        if self.need.kind in ("permission", "own"):
+            found.add("forbidden")
+        if self.parameters:
+            found.add("not-found")
+        if self.body is not None:
+            found |= {"too-large", "unsupported-media-type"}
+        if self.method == "POST" and self.body is not None:
+            found.add("idempotency-mismatch")
+        if self.if_match:
+            found.add("stale-version")
+        return sorted(found)

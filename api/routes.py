@@ -1,0 +1,210 @@
+"""Every route there is. Nothing is served that is not in this table."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, Final
+
+import msgspec
+
+from gatebook.api import accounts, audit, auth, bootstrap, keys, meta, openapi, roles, tokens
+from gatebook.api import schemas as s
+from gatebook.api.call import Call
+from gatebook.api.events import Event
+from gatebook.api.metrics import CONTENT_TYPE
+from gatebook.api.reply import JSON, Reply, Text
+from gatebook.api.route import ANY, PUBLIC, Route, needs, own_or
+
+ACCOUNT: Final = "/v1/accounts/{account_id}"
+
+
+def _openapi(_call: Call[Any, Any]) -> Reply:
+    headers = {"Cache-Control": f"public, max-age={meta.JWKS_MAX_AGE}"}
+    return Reply(200, Text(described(), JSON), headers)
+
+
+@cache
+def described() -> bytes:
+    """The OpenAPI document of the listener's routes."""
+    return openapi.document(ROUTES)
+
+
+# A table: address and handler, need and summary, shapes of replies, body and query.
+# fmt: off
+META: Final = (
+    Route("GET", "/v1/health", meta.health,
+          PUBLIC, "Whether the process serves",
+          {200: s.Health}),
+    Route("GET", "/v1/ready", meta.ready,
+          PUBLIC, "Whether requests can be served",
+          {200: s.Readiness, 503: s.Readiness}),
+    Route("GET", "/.well-known/jwks.json", meta.jwks,
+          PUBLIC, "The public signing keys",
+          {200: s.KeySet}),
+    Route("GET", "/.well-known/openid-configuration", meta.metadata,
+          PUBLIC, "Server metadata",
+          {200: s.Metadata}),
+    Route("GET", "/.well-known/oauth-authorization-server", meta.metadata,
+          PUBLIC, "Server metadata",
+          {200: s.Metadata}),
+    Route("GET", "/metrics", meta.metrics,
+          needs("metrics.read"), "Prometheus metrics of one worker",
+          {200: None}, media_type=CONTENT_TYPE),
+    Route("GET", "/openapi.json", _openapi,
+          PUBLIC, "This interface, described",
+          {200: None}, media_type=JSON),
+)
+AUTH: Final = (
+    Route("POST", "/v1/auth/login", auth.login,
+          PUBLIC, "Sign in with a password",
+          {200: s.Pair}, body=s.Login, problems=("invalid-credentials",), by_body=True),
+    Route("POST", "/v1/auth/renew", auth.renew,
+          PUBLIC, "Swap a refresh token for the next pair",
+          {200: s.Pair}, body=s.Renewal, problems=("invalid-credentials",), by_body=True),
+    Route("POST", "/v1/auth/logout", auth.logout,
+          ANY, "End this session, or with all=true every one",
+          {204: None}, body=s.Nothing, query=s.LogoutQuery),
+    Route("GET", "/v1/auth/me", auth.me,
+          ANY, "Who calls, and what he may do",
+          {200: s.Me}),
+    Route("PUT", "/v1/auth/password", auth.change_password,
+          ANY, "Change one's own password; one's other sessions end",
+          {204: None}, body=s.PasswordChange,
+          problems=("weak-password", "invalid-credentials", "conflict")),
+    Route("GET", "/v1/auth/check", auth.check,
+          ANY, "For a reverse proxy: whether the caller is in, and may",
+          {204: None}, query=s.CheckQuery, problems=("forbidden",)),
+    Route("GET", "/v1/auth/sessions", auth.own_sessions,
+          ANY, "List one's own sessions",
+          {200: s.Page[s.Session]}, query=s.Paging),
+    Route("DELETE", "/v1/auth/sessions/{session_id}", auth.end_own_session,
+          ANY, "End one of one's own sessions",
+          {204: None}),
+    Route("GET", f"{ACCOUNT}/sessions", auth.sessions_of,
+          own_or("credentials.read"), "List an account's sessions",
+          {200: s.Page[s.Session]}, query=s.Paging),
+    Route("DELETE", f"{ACCOUNT}/sessions/{{session_id}}", auth.end_session,
+          own_or("credentials.write"), "End a session of an account",
+          {204: None}),
+    Route("GET", "/v1/bootstrap", bootstrap.state,
+          PUBLIC, "Whether the first administrator is still to come",
+          {200: s.BootstrapState}),
+    Route("POST", "/v1/bootstrap", bootstrap.seat,
+          PUBLIC, "Become the first administrator with the one-time token",
+          {201: s.Pair}, body=s.BootstrapBody, body_limit=bootstrap.BODY_LIMIT,
+          problems=("invalid-credentials", "seat-taken", "username-taken", "weak-password"),
+          by_body=True),
+)
+ACCOUNTS: Final = (
+    Route("POST", "/v1/accounts", accounts.create,
+          needs("accounts.write"), "Create an account",
+          {201: s.Account}, body=s.NewAccount, problems=("username-taken", "weak-password")),
+    Route("GET", "/v1/accounts", accounts.browse,
+          needs("accounts.read"), "List accounts",
+          {200: s.Page[s.Account]}, query=s.AccountQuery),
+    Route("GET", ACCOUNT, accounts.show,
+          own_or("accounts.read"), "Show an account, now or as it stood at a time or position",
+          {200: s.Account}, query=s.AsOf),
+    Route("PATCH", ACCOUNT, accounts.change,
+          needs("accounts.write"), "Change an account",
+          {200: s.Account}, body=s.AccountChanges,
+          problems=("username-taken", "conflict", "last-admin", "self-lockout"), if_match=True),
+    Route("DELETE", ACCOUNT, accounts.delete,
+          needs("accounts.write"), "Delete an account; its name stays reserved",
+          {204: None}, problems=("conflict", "last-admin", "self-lockout"), if_match=True),
+    Route("POST", f"{ACCOUNT}/restore", accounts.restore,
+          needs("accounts.write"), "Undo a deletion",
+          {200: s.Account}, body=s.Nothing, problems=("conflict",), if_match=True),
+    Route("POST", f"{ACCOUNT}/erase", accounts.erase,
+          needs("accounts.erase"), "Destroy the account's personal data for good",
+          {204: None}, body=s.Erasure, problems=("conflict", "last-admin", "self-lockout")),
+    Route("GET", f"{ACCOUNT}/history", audit.history,
+          own_or("audit.read"), "The account's events in plain words, newest first",
+          {200: s.Page[s.HistoryEntry]}, query=s.Paging),
+    Route("PUT", f"{ACCOUNT}/password", accounts.set_password,
+          needs("credentials.write"), "Set or reset a password; sessions and tokens end",
+          {204: None}, body=s.NewPassword, problems=("weak-password", "conflict")),
+    Route("POST", f"{ACCOUNT}/unlock", accounts.unlock,
+          needs("credentials.write"), "Clear a lockout",
+          {204: None}, body=s.Nothing, problems=("conflict",)),
+)
+ROLES: Final = (
+    Route("GET", f"{ACCOUNT}/roles", roles.held,
+          own_or("roles.read"), "List the roles that an account holds",
+          {200: s.Page[s.Grant]}, query=s.Paging),
+    Route("GET", f"{ACCOUNT}/roles/{{role}}", roles.holding,
+          own_or("roles.read"), "Show a role that an account holds",
+          {200: s.Grant}),
+    Route("PUT", f"{ACCOUNT}/roles/{{role}}", roles.grant,
+          needs("roles.grant"), "Grant a role, for a time or without an end",
+          {204: None}, query=s.GrantQuery, problems=("conflict", "last-admin"), if_match=True),
+    Route("DELETE", f"{ACCOUNT}/roles/{{role}}", roles.revoke,
+          needs("roles.grant"), "Revoke a role",
+          {204: None}, problems=("conflict", "last-admin"), if_match=True),
+    Route("GET", "/v1/roles", roles.browse,
+          needs("roles.read"), "List roles",
+          {200: s.Page[s.Role]}, query=s.Paging),
+    Route("GET", "/v1/roles/{role}", roles.show,
+          needs("roles.read"), "Show a role",
+          {200: s.Role}),
+    Route("PUT", "/v1/roles/{role}", roles.define,
+          needs("roles.write"), "Define or redefine a custom role",
+          {200: s.Role, 201: s.Role}, body=s.RoleBody, problems=("conflict",)),
+    Route("DELETE", "/v1/roles/{role}", roles.delete,
+          needs("roles.write"), "Delete a custom role that nobody holds",
+          {204: None}, problems=("conflict",)),
+    Route("GET", "/v1/permissions", roles.permissions,
+          ANY, "List the permission catalogue",
+          {200: s.Page[s.Permission]}, query=s.Paging),
+)
+TOKENS: Final = (
+    Route("POST", "/v1/token/validate", tokens.validate,
+          PUBLIC, "Whether a token counts now",
+          {200: s.Verdict}, body=s.Presented),
+    Route("POST", "/v1/token/issue", tokens.issue,
+          needs("tokens.issue"), "Issue a token for a system account",
+          {201: s.Issued}, body=s.TokenOrder, problems=("not-found", "conflict")),
+    Route("DELETE", "/v1/token/{jti}", tokens.revoke,
+          needs("tokens.revoke"), "Revoke a token",
+          {204: None}),
+    Route("GET", f"{ACCOUNT}/tokens", tokens.browse,
+          own_or("tokens.read"), "List an account's tokens that count now",
+          {200: s.Page[s.ListedToken]}, query=s.Paging),
+    Route("DELETE", f"{ACCOUNT}/tokens", tokens.revoke_all,
+          needs("tokens.revoke"), "Revoke every token and session of an account",
+          {204: None}),
+    Route("GET", "/v1/keys", keys.browse,
+          needs("keys.read"), "List signing keys",
+          {200: s.Page[s.SigningKey]}, query=s.Paging),
+    Route("POST", "/v1/keys", keys.create,
+          needs("keys.write"), "Publish a new signing key, which does not sign yet",
+          {201: s.SigningKey}, body=s.KeyOrder),
+    Route("POST", "/v1/keys/rotate", keys.rotate,
+          needs("keys.write"), "Publish a new signing key that soon signs in the old one's place",
+          {201: s.SigningKey}, body=s.Rotation),
+    Route("POST", "/v1/keys/{kid}/retire", keys.retire,
+          needs("keys.write"), "Retire a key; what it signed is refused",
+          {200: s.SigningKey}, body=s.Nothing, problems=("conflict",)),
+)
+AUDIT: Final = (
+    Route("GET", "/v1/audit", audit.browse,
+          needs("audit.read"), "Query the log",
+          {200: s.Page[Event]}, query=audit.AuditQuery),
+    Route("GET", "/v1/audit/events/{position}", audit.show,
+          needs("audit.read"), "Show one event",
+          {200: Event}),
+    Route("GET", "/v1/audit/feed", audit.feed,
+          needs("audit.read"), "Follow the log",
+          {200: audit.Feed}, query=audit.FeedQuery),
+)
+# fmt: on
+
+ROUTES: Final = (*META, *AUTH, *ACCOUNTS, *ROLES, *TOKENS, *AUDIT)
+"""What the listener serves."""
+
+MANAGEMENT: Final = tuple(
+    msgspec.structs.replace(route, need=PUBLIC)
+    for route in META
+    if route.path in ("/v1/health", "/v1/ready", "/metrics")
+)
+"""What the management listener serves: nobody signs in there."""

@@ -1,0 +1,115 @@
+"""`gatebook serve`: checks everything, binds, then hands over to the supervisor."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Final
+
+from eventsourcing.persistence import PersistenceError
+
+from gatebook.api.supervisor import Place, Supervisor
+from gatebook.projections.errors import FoldFailed
+from gatebook.store.house import open_house
+from gatebook.store.settings import ConfigurationError, Settings, split_address
+
+REFUSED: Final = 78
+BACKLOG: Final = 1024
+
+
+def serve(config: str | Path) -> int:
+    """Serves until SIGTERM. Returns the exit code.
+
+    Whatever stands in the way of serving is one line on standard error and code 78, before
+    anything listens. Prints one line with the address when the first worker accepts.
+    """
+    try:
+        settings = Settings.load(config)
+        _prepare(settings)
+        listening = _bind("listen", settings.server.listen)
+    except ConfigurationError as error:
+        return _refuse(str(error))
+    management: socket.socket | None = None
+    if settings.server.management_listen:
+        try:
+            management = _bind("management_listen", settings.server.management_listen)
+        except ConfigurationError as error:
+            listening.close()
+            return _refuse(str(error))
+    address = _address(listening)
+    places = _places(str(Path(config).resolve()), settings, listening, management)
+    try:
+        return Supervisor(*places).run(lambda: _tell(address))
+    finally:
+        listening.close()
+        if management is not None:
+            management.close()
+
+
+def _prepare(settings: Settings) -> None:
+    """Opens all there is, once, and brings it level. Raises ConfigurationError.
+
+    Closed again at once: the children open their own.
+    """
+    house = open_house(settings)
+    try:
+        house.prepare()
+    except (PersistenceError, FoldFailed, OSError) as error:
+        raise ConfigurationError(f"the store cannot be made ready: {error}") from error
+    finally:
+        house.close()
+
+
+def _bind(key: str, listen: str) -> socket.socket:
+    host, port = split_address(listen)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(BACKLOG)
+    except OSError as error:
+        listening.close()
+        raise ConfigurationError(f"[server] {key} {listen}: {error.strerror}") from error
+    return listening
+
+
+def _address(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _places(
+    config: str, settings: Settings, listening: socket.socket, management: socket.socket | None
+) -> tuple[list[Place], Place]:
+    descriptors = [one.fileno() for one in (listening, management) if one is not None]
+    common = ["--address", _address(listening), "--socket", str(listening.fileno())]
+    if management is not None:
+        common += ["--management", str(management.fileno())]
+    count = settings.server.workers or os.cpu_count() or 1
+    workers = [
+        Place(
+            f"worker {number}",
+            [*_python("worker"), "--config", config, "--name", str(number), *common],
+            descriptors,
+        )
+        for number in range(count)
+    ]
+    return workers, Place("the follower", [*_python("follower"), "--config", config], [])
+
+
+def _python(module: str) -> list[str]:
+    return [sys.executable, "-m", f"gatebook.api.{module}"]
+
+
+def _tell(address: str) -> None:
+    sys.stdout.write(f"gatebook: serving on http://{address}\n")
+    sys.stdout.flush()
+
+
+def _refuse(reason: str) -> int:
+    line = " ".join(reason.split())
+    sys.stderr.write(f"gatebook: {line}\n")
+    return REFUSED

@@ -1,0 +1,91 @@
+"""What happened to an account, in plain words."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gatebook.api.decoding import instant
+from gatebook.domain import account, attempts, password, session, token
+from gatebook.domain.envelope import Recorded
+from gatebook.domain.event import Event
+
+_SENTENCES: Final[dict[str, str]] = {
+    "account.created": "The account was created.",
+    "account.renamed": "The username was changed.",
+    "account.profile_changed": "The display name or the e-mail address was changed.",
+    "account.deactivated": "The account was switched off; its sessions and tokens ended.",
+    "account.activated": "The account was switched on again.",
+    "account.deleted": "The account was deleted; its sessions and tokens ended.",
+    "account.restored": "The deletion was undone.",
+    "account.erased": "The personal data was destroyed.",
+    "account.tokens_revoked": "All sessions and tokens were ended.",
+    "administrator.added": "The account became an administrator.",
+    "administrator.removed": "The account is no longer an administrator.",
+    "lockout.cleared": "The count of failed sign-ins began again.",
+    "bootstrap.token_first_admin": "The account became the first administrator, by token.",
+    "bootstrap.local_first_admin": "The account became the first administrator, on the machine.",
+    "bootstrap.oidc_first_admin": "The account became the first administrator, by federation.",
+    "password.rehashed": "The password was stored anew under stronger parameters.",
+    "login.succeeded": "Signed in.",
+    "session.opened": "A session began.",
+    "session.rotated": "A session was renewed.",
+    "session.kept": "This session was kept when the others ended.",
+    "token.reuse_detected": "A refresh token was shown a second time; its session ended.",
+    "token.revoked": "A token was revoked.",
+    "username.claimed": "The username was reserved.",
+    "username.released": "A former username was given up.",
+}
+
+_PASSWORDS: Final = {
+    "created": "The password was set when the account was created.",
+    "reset": "The password was reset.",
+    "changed": "The password was changed by its owner.",
+}
+
+_ENDS: Final = {
+    "logout": "A session was ended by signing out.",
+    "revoked": "A session was ended.",
+    "reuse": "A session was ended because its refresh token was used twice.",
+    "rotations": "A session was ended because it had been renewed too often.",
+}
+
+
+def sentence(recorded: Recorded) -> str:
+    """One sentence about an event."""
+    event = recorded.event
+    return _sentence(event) or _SENTENCES.get(event.type) or f"{event.type} was recorded."
+
+
+def _sentence(event: Event) -> str | None:
+    match event:
+        case account.AccountCreated(kind=kind):
+            return f"The account was created as a {kind} account."
+        case account.RoleGranted(role=role, expires_at=None):
+            return f"The role {role} was granted."
+        case account.RoleGranted(role=role, expires_at=int(until)):
+            return f"The role {role} was granted until {_time(until)}."
+        case account.RoleRevoked(role=role):
+            return f"The role {role} was revoked."
+        case attempts.LoginFailed(locked_until=int(until), failures=failures):
+            return f"A sign-in failed, the {_nth(failures)} in a row: locked until {_time(until)}."
+        case attempts.LoginFailed(failures=failures):
+            return f"A sign-in failed, the {_nth(failures)} in a row."
+        case attempts.LoginRefusedWhileLocked(count=count):
+            return f"{count} sign-ins were refused while locked."
+        case password.PasswordSet(origin=origin):
+            return _PASSWORDS.get(origin)
+        case session.SessionEnded(cause=cause):
+            return _ENDS.get(cause)
+        case token.TokenIssued(expires_at=until):
+            return f"A token was issued until {_time(until)}."
+        case _:
+            return None
+
+
+def _time(at: int) -> str:
+    return instant(at).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _nth(number: int) -> str:
+    tail = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10)
+    return f"{number}{tail or 'th'}"

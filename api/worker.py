@@ -1,0 +1,81 @@
+"""A worker: one process that answers requests on sockets it was given.
+
+Run by the supervisor as `python -m gatebook.api.worker`, never by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import socket
+import sys
+from typing import Final
+
+from gatebook.api import logs
+from gatebook.api.app import create_app
+from gatebook.api.engine import Engine
+from gatebook.api.link import Link
+from gatebook.api.metrics import Metrics
+from gatebook.api.routes import MANAGEMENT, ROUTES
+from gatebook.api.site import site_of
+from gatebook.store.house import open_house, system
+from gatebook.store.settings import ConfigurationError, Settings
+
+THREADS: Final = 8
+REFUSED: Final = 78
+
+_log = logging.getLogger("gatebook.worker")
+
+
+def main(argv: list[str]) -> int:
+    """Serves until it is asked to end, or the supervisor is gone. Returns the exit code."""
+    options = _options(argv)
+    logs.configure()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor is asked, and asks the workers
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        settings = Settings.load(options.config)
+        house = open_house(settings)
+    except ConfigurationError as error:
+        _log.error("refused", extra={"fields": {"reason": str(error)}})
+        return REFUSED
+    try:
+        house.bootstrap.prepare(system())
+        threads = settings.server.threads or THREADS
+        site = site_of(settings, threads=threads, address=options.address, worker=options.name)
+        metrics = Metrics(house, site)
+        engine = Engine(site, threads, lambda: str(house.ids.ordered()))
+        engine.listen(create_app(house, site, ROUTES, metrics), _socket(options.socket))
+        if options.management is not None:
+            open_app = create_app(house, site, MANAGEMENT, metrics)
+            engine.listen(open_app, _socket(options.management))
+        link = Link(options.link)
+        signal.signal(signal.SIGTERM, lambda _number, _frame: engine.stop())
+        link.watch(engine.stop)
+        link.ready()
+        engine.run()
+    finally:
+        house.close()
+    return 0
+
+
+def _socket(descriptor: int) -> socket.socket:
+    listening = socket.socket(fileno=descriptor)
+    listening.setblocking(False)
+    return listening
+
+
+def _options(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="gatebook.api.worker")
+    parser.add_argument("--config", required=True)
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--address", required=True)
+    parser.add_argument("--socket", type=int, required=True)
+    parser.add_argument("--management", type=int)
+    parser.add_argument("--link", type=int, required=True)
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

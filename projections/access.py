@@ -1,0 +1,265 @@
+"""What decides access: written in the transaction of every append, so it is never stale.
+
+A session's access token stands in the session's row, because a rotation replaces the one before;
+`access_tokens` holds the tokens minted outside a session. What ends everything of an account at
+once (its status, its epoch) touches the account's row alone: the queries refuse by the join.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from gatebook.domain import account, role, session, signing_keys, token
+from gatebook.domain.envelope import Recorded
+from gatebook.projections.changes import Change, Drop, DropWhere, Fields, Patch, Put
+from gatebook.projections.projection import Projection
+from gatebook.projections.tables import Column, Table
+
+ACCOUNTS: Final = Table(
+    "access_accounts",
+    (
+        Column("account_id", "bytes"),
+        Column("username", "text", null=True),
+        Column("kind", "text"),
+        Column("status", "text"),
+        Column("epoch", "integer"),
+        Column("version", "integer"),
+    ),
+    key=("account_id",),
+)
+GRANTS: Final = Table(
+    "access_grants",
+    (
+        Column("account_id", "bytes"),
+        Column("role", "text"),
+        Column("expires_at", "integer", null=True),
+    ),
+    key=("account_id", "role"),
+    indexes=(("role",),),
+)
+ROLES: Final = Table(
+    "access_roles",
+    (
+        Column("role", "text"),
+        Column("permissions", "text"),
+        Column("description", "text"),
+        Column("built_in", "integer"),
+    ),
+    key=("role",),
+)
+SESSIONS: Final = Table(
+    "access_sessions",
+    (
+        Column("session_id", "bytes"),
+        Column("account_id", "bytes"),
+        Column("epoch", "integer"),
+        Column("amr", "text"),
+        Column("auth_time", "integer"),
+        Column("opened_at", "integer"),
+        Column("renewed_at", "integer"),
+        Column("expires_at", "integer", null=True),
+        Column("jti", "bytes", null=True),
+        Column("kid", "text"),
+        Column("access_expires_at", "integer"),
+        Column("refresh_expires_at", "integer"),
+    ),
+    key=("session_id",),
+    indexes=(("jti",), ("account_id",)),
+)
+TOKENS: Final = Table(
+    "access_tokens",
+    (
+        Column("jti", "bytes"),
+        Column("account_id", "bytes"),
+        Column("epoch", "integer"),
+        Column("kid", "text"),
+        Column("issued_at", "integer"),
+        Column("expires_at", "integer"),
+        Column("audience", "text"),
+        Column("scope", "text"),
+    ),
+    key=("jti",),
+    indexes=(("account_id",),),
+)
+KEYS: Final = Table(
+    "access_keys",
+    (
+        Column("kid", "text"),
+        Column("algorithm", "text"),
+        Column("public_jwk", "text"),
+        Column("created_at", "integer"),
+        Column("signs_from", "integer", null=True),
+        Column("retired", "integer"),
+    ),
+    key=("kid",),
+)
+
+
+def fold(recorded: Recorded) -> Sequence[Change]:
+    """The changes that an event makes."""
+    match recorded.event:
+        case (
+            session.SessionRotated()
+            | session.SessionOpened()
+            | session.SessionKept()
+            | session.SessionEnded() as event
+        ):
+            return _of_session(recorded, event)
+        case account.AccountCreated(kind=kind, profile=profile):
+            row: Fields = {
+                "account_id": recorded.stream_id.bytes,
+                "username": profile.username if profile is not None else None,
+                "kind": kind,
+                "status": "active",
+                "epoch": 0,
+                "version": recorded.version,
+            }
+            return (Put(ACCOUNTS, row),)
+        case token.TokenIssued() | token.TokenRevoked() | token.TokensPruned() as event:
+            return _of_token(recorded, event)
+        case role.RoleDefined() as event:
+            return (Put(ROLES, _defined(event)),)
+        case role.RoleDeleted(name=name):
+            return (Drop(ROLES, (name,)),)
+        case signing_keys.KeyCreated() | signing_keys.KeyActivated() | signing_keys.KeyRetired():
+            return _of_key(recorded, recorded.event)
+        case event if event.STREAM == "account":
+            return _of_account(recorded)
+        case _:
+            return ()
+
+
+def _defined(event: role.RoleDefined) -> Fields:
+    return {
+        "role": event.name,
+        "permissions": " ".join(sorted(event.permissions)),
+        "description": event.description,
+        "built_in": int(event.built_in),
+    }
+
+
+def _of_account(recorded: Recorded) -> Sequence[Change]:
+    key = (recorded.stream_id.bytes,)
+    seen: Fields = {"version": recorded.version}
+    match recorded.event:
+        case account.RoleGranted(role=name, expires_at=expires_at):
+            grant: Fields = {"account_id": key[0], "role": name, "expires_at": expires_at}
+            return Put(GRANTS, grant), Patch(ACCOUNTS, key, seen)
+        case account.RoleRevoked(role=name):
+            return Drop(GRANTS, (key[0], name)), Patch(ACCOUNTS, key, seen)
+        case account.AccountRenamed(profile=profile):
+            username = profile.username if profile is not None else None
+            return (Patch(ACCOUNTS, key, {"username": username, **seen}),)
+        case account.AccountDeactivated():
+            return (Patch(ACCOUNTS, key, {"status": "inactive", **seen}, {"epoch": 1}),)
+        case account.AccountActivated() | account.AccountRestored():
+            return (Patch(ACCOUNTS, key, {"status": "active", **seen}),)
+        case account.AccountDeleted():
+            return (Patch(ACCOUNTS, key, {"status": "deleted", **seen}, {"epoch": 1}),)
+        case account.AccountErased():
+            gone: Fields = {"status": "erased", "username": None, **seen}
+            return (Patch(ACCOUNTS, key, gone, {"epoch": 1}),)
+        case account.AccountTokensRevoked():
+            return (Patch(ACCOUNTS, key, seen, {"epoch": 1}),)
+        case _:
+            return (Patch(ACCOUNTS, key, seen),)
+
+
+def _of_session(
+    recorded: Recorded,
+    event: session.SessionRotated
+    | session.SessionOpened
+    | session.SessionKept
+    | session.SessionEnded,
+) -> Sequence[Change]:
+    key = (recorded.stream_id.bytes,)
+    at = recorded.metadata.at
+    match event:
+        case session.SessionRotated(tokens=tokens):
+            return (Patch(SESSIONS, key, {"renewed_at": at, **_pair(tokens)}),)
+        case session.SessionOpened(tokens=tokens):
+            row: Fields = {
+                "session_id": key[0],
+                "account_id": event.account_id.bytes,
+                "epoch": event.epoch,
+                "amr": " ".join(event.amr),
+                "auth_time": event.auth_time,
+                "opened_at": at,
+                "renewed_at": at,
+                "expires_at": event.expires_at,
+                **_pair(tokens),
+            }
+            return (Put(SESSIONS, row),)
+        case session.SessionKept(epoch=epoch):
+            return (Patch(SESSIONS, key, {"epoch": epoch}),)
+        case session.SessionEnded():
+            return (Drop(SESSIONS, key),)
+
+
+def _pair(tokens: session.Tokens) -> Fields:
+    return {
+        "jti": tokens.jti.bytes,
+        "kid": tokens.kid,
+        "access_expires_at": tokens.access_expires_at,
+        "refresh_expires_at": tokens.refresh_expires_at,
+    }
+
+
+def _of_token(
+    recorded: Recorded, event: token.TokenIssued | token.TokenRevoked | token.TokensPruned
+) -> Sequence[Change]:
+    jti = recorded.stream_id.bytes
+    match event:
+        case token.TokenIssued():
+            row: Fields = {
+                "jti": jti,
+                "account_id": event.account_id.bytes,
+                "epoch": event.epoch,
+                "kid": event.kid,
+                "issued_at": recorded.metadata.at,
+                "expires_at": event.expires_at,
+                "audience": event.audience,
+                "scope": event.scope,
+            }
+            return (Put(TOKENS, row),)
+        case token.TokenRevoked(session_id=session_id):
+            if session_id is None:
+                return (Drop(TOKENS, (jti,)),)
+            # By now the session may have gone on to another token, which stays good.
+            return (Patch(SESSIONS, (session_id.bytes,), {"jti": None}, when=("jti", jti)),)
+        case token.TokensPruned(before=before):
+            return (
+                DropWhere(TOKENS, "expires_at", "<", before),
+                DropWhere(SESSIONS, "refresh_expires_at", "<", before),
+            )
+
+
+def _of_key(
+    recorded: Recorded,
+    event: signing_keys.KeyCreated | signing_keys.KeyActivated | signing_keys.KeyRetired,
+) -> Sequence[Change]:
+    match event:
+        case signing_keys.KeyCreated(kid=kid):
+            row: Fields = {
+                "kid": kid,
+                "algorithm": event.algorithm,
+                "public_jwk": event.public_jwk,
+                "created_at": recorded.metadata.at,
+                "signs_from": None,
+                "retired": 0,
+            }
+            return (Put(KEYS, row),)
+        case signing_keys.KeyActivated(kid=kid, signs_from=signs_from):
+            return (Patch(KEYS, (kid,), {"signs_from": signs_from}),)
+        case signing_keys.KeyRetired(kid=kid):
+            return (Patch(KEYS, (kid,), {"retired": 1}),)
+
+
+ACCESS: Final = Projection(
+    name="access",
+    version=1,
+    tables=(ACCOUNTS, GRANTS, ROLES, SESSIONS, TOKENS, KEYS),
+    fold=fold,
+    inline=True,
+)

@@ -1,0 +1,293 @@
+"""The questions that `access` answers. Every instant is given by the caller, in microseconds."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import msgspec
+
+from gatebook.domain.ports import LiveAccount, LiveToken
+from gatebook.domain.signing_keys import Key
+from gatebook.projections.ports import Row
+from gatebook.projections.rows import (
+    Queries,
+    maybe_number,
+    maybe_text,
+    maybe_uuid,
+    number,
+    text,
+    uuid,
+)
+
+_LIVE = """
+SELECT a.account_id, a.username, a.kind, t.session_id, t.amr, t.auth_time, t.expires_at, t.kid,
+       t.audience, t.scope, r.role, r.permissions
+FROM (
+    SELECT session_id, account_id, epoch, amr, auth_time, access_expires_at AS expires_at, kid,
+           '' AS audience, '' AS scope
+    FROM access_sessions WHERE jti = ?
+    UNION ALL
+    SELECT NULL, account_id, epoch, '', NULL, expires_at, kid, audience, scope
+    FROM access_tokens WHERE jti = ?
+) t
+JOIN access_accounts a
+    ON a.account_id = t.account_id AND a.epoch = t.epoch AND a.status = 'active'
+JOIN access_keys k ON k.kid = t.kid AND k.retired = 0
+LEFT JOIN access_grants g
+    ON g.account_id = a.account_id AND (g.expires_at IS NULL OR g.expires_at > ?)
+LEFT JOIN access_roles r ON r.role = g.role
+WHERE t.expires_at > ?
+ORDER BY r.role
+"""
+# A role that was deleted while granted finds no row in access_roles, and so gives nothing.
+_ACCOUNT = """
+SELECT a.account_id, a.username, a.kind, a.status, a.epoch, r.role, r.permissions
+FROM access_accounts a
+LEFT JOIN access_grants g
+    ON g.account_id = a.account_id AND (g.expires_at IS NULL OR g.expires_at > ?)
+LEFT JOIN access_roles r ON r.role = g.role
+WHERE a.account_id = ?
+ORDER BY r.role
+"""
+_SESSIONS = """
+SELECT s.session_id, s.account_id, s.amr, s.auth_time, s.opened_at, s.renewed_at, s.expires_at,
+       s.refresh_expires_at
+FROM access_sessions s
+JOIN access_accounts a
+    ON a.account_id = s.account_id AND a.epoch = s.epoch AND a.status = 'active'
+WHERE s.account_id = ? AND s.refresh_expires_at > ? AND (s.expires_at IS NULL OR s.expires_at > ?)
+ORDER BY s.opened_at, s.session_id
+"""
+_TOKENS = """
+SELECT t.jti, t.account_id, t.session_id, t.kid, t.issued_at, t.expires_at, t.audience, t.scope
+FROM (
+    SELECT jti, account_id, session_id, epoch, kid, renewed_at AS issued_at,
+           access_expires_at AS expires_at, '' AS audience, '' AS scope
+    FROM access_sessions WHERE account_id = ? AND jti IS NOT NULL
+    UNION ALL
+    SELECT jti, account_id, NULL, epoch, kid, issued_at, expires_at, audience, scope
+    FROM access_tokens WHERE account_id = ?
+) t
+JOIN access_accounts a
+    ON a.account_id = t.account_id AND a.epoch = t.epoch AND a.status = 'active'
+JOIN access_keys k ON k.kid = t.kid AND k.retired = 0
+WHERE t.expires_at > ?
+ORDER BY t.issued_at, t.jti
+"""
+_HOLDERS = """
+SELECT count(*) FROM access_grants g
+JOIN access_accounts a ON a.account_id = g.account_id AND a.status NOT IN ('deleted', 'erased')
+WHERE g.role = ? AND (g.expires_at IS NULL OR g.expires_at > ?)
+"""
+_ROLES = "SELECT role, permissions, description, built_in FROM access_roles"
+
+
+class LiveSession(msgspec.Struct, frozen=True):
+    """A session that counts now. `expires_at` None: it lasts as long as its refresh tokens."""
+
+    session_id: UUID
+    account_id: UUID
+    amr: list[str]
+    auth_time: int
+    opened_at: int
+    renewed_at: int
+    expires_at: int | None
+    refresh_expires_at: int
+
+
+class ListedToken(msgspec.Struct, frozen=True):
+    """An access token that counts now. `session_id` None: minted outside a session."""
+
+    jti: UUID
+    account_id: UUID
+    session_id: UUID | None
+    kid: str
+    issued_at: int
+    expires_at: int
+    audience: str
+    scope: str
+
+
+class DefinedRole(msgspec.Struct, frozen=True):
+    """A role and what it stands for."""
+
+    name: str
+    permissions: frozenset[str]
+    description: str
+    built_in: bool
+
+
+class HeldRole(msgspec.Struct, frozen=True):
+    """A role that an account holds, and until when (None: no end)."""
+
+    role: str
+    expires_at: int | None
+
+
+class AccessView:
+    """Answers from whatever answers queries: the store, or one snapshot of it."""
+
+    def __init__(self, source: Queries) -> None:
+        self._source = source
+
+    def live_token(self, jti: UUID, at: int) -> LiveToken | None:
+        """The token if it counts at an instant, with its account's access; else None."""
+        found = self._source.query(_LIVE, (jti.bytes, jti.bytes, at, at))
+        if not found:
+            return None
+        first = found[0]
+        roles, permissions = _granted(found, 10)
+        return LiveToken(
+            jti=jti,
+            account_id=uuid(first[0]),
+            username=maybe_text(first[1]),
+            kind=text(first[2]),
+            session_id=maybe_uuid(first[3]),
+            roles=roles,
+            permissions=permissions,
+            amr=text(first[4]).split(),
+            auth_time=maybe_number(first[5]),
+            expires_at=number(first[6]),
+            kid=text(first[7]),
+            audience=text(first[8]),
+            scope=text(first[9]),
+        )
+
+    def account(self, account_id: UUID, at: int) -> LiveAccount | None:
+        """The account in whatever status, with the access it holds at an instant."""
+        found = self._source.query(_ACCOUNT, (at, account_id.bytes))
+        if not found:
+            return None
+        first = found[0]
+        roles, permissions = _granted(found, 5)
+        return LiveAccount(
+            account_id=account_id,
+            username=maybe_text(first[1]),
+            kind=text(first[2]),
+            status=text(first[3]),
+            epoch=number(first[4]),
+            roles=roles,
+            permissions=permissions,
+        )
+
+    def token_owner(self, jti: UUID) -> tuple[UUID, UUID | None] | None:
+        """(account, session) of a token that has not been dropped, expired or not."""
+        found = self._source.query(
+            "SELECT account_id, session_id FROM access_sessions WHERE jti = ? "
+            "UNION ALL SELECT account_id, NULL FROM access_tokens WHERE jti = ?",
+            (jti.bytes, jti.bytes),
+        )
+        return (uuid(found[0][0]), maybe_uuid(found[0][1])) if found else None
+
+    def roles_of(self, account_id: UUID, at: int) -> list[HeldRole]:
+        """The roles in force for an account, by name."""
+        found = self._source.query(
+            "SELECT g.role, g.expires_at FROM access_grants g "
+            "JOIN access_roles r ON r.role = g.role "
+            "WHERE g.account_id = ? AND (g.expires_at IS NULL OR g.expires_at > ?) "
+            "ORDER BY g.role",
+            (account_id.bytes, at),
+        )
+        return [HeldRole(text(name), maybe_number(expires_at)) for name, expires_at in found]
+
+    def permissions_of(self, role: str) -> frozenset[str] | None:
+        """What a role stands for; None when there is no such role."""
+        defined = self.role(role)
+        return None if defined is None else defined.permissions
+
+    def holders(self, role: str, at: int) -> int:
+        """How many accounts that are neither deleted nor erased hold a role."""
+        return number(self._source.query(_HOLDERS, (role, at))[0][0])
+
+    def role(self, name: str) -> DefinedRole | None:
+        """A role by name."""
+        found = self._source.query(_ROLES + " WHERE role = ?", (name,))
+        return _role(found[0]) if found else None
+
+    def roles(self) -> list[DefinedRole]:
+        """All roles, by name."""
+        return [_role(row) for row in self._source.query(_ROLES + " ORDER BY role")]
+
+    def keys(self, *, retired: bool = False) -> list[Key]:
+        """The published signing keys in the order they were made; with `retired`, those too."""
+        found = self._source.query(
+            "SELECT kid, algorithm, public_jwk, signs_from, retired FROM access_keys "
+            "WHERE retired <= ? ORDER BY created_at, kid",
+            (int(retired),),
+        )
+        return [
+            Key(
+                kid=text(kid),
+                algorithm=text(algorithm),
+                public_jwk=text(public_jwk),
+                signs_from=maybe_number(signs_from),
+                retired=bool(gone),
+            )
+            for kid, algorithm, public_jwk, signs_from, gone in found
+        ]
+
+    def sessions_of(self, account_id: UUID, at: int) -> list[LiveSession]:
+        """An account's sessions that count at an instant, oldest first."""
+        found = self._source.query(_SESSIONS, (account_id.bytes, at, at))
+        return [
+            LiveSession(
+                session_id=uuid(row[0]),
+                account_id=uuid(row[1]),
+                amr=text(row[2]).split(),
+                auth_time=number(row[3]),
+                opened_at=number(row[4]),
+                renewed_at=number(row[5]),
+                expires_at=maybe_number(row[6]),
+                refresh_expires_at=number(row[7]),
+            )
+            for row in found
+        ]
+
+    def tokens_of(self, account_id: UUID, at: int) -> list[ListedToken]:
+        """An account's access tokens that count at an instant, oldest first."""
+        found = self._source.query(_TOKENS, (account_id.bytes, account_id.bytes, at))
+        return [
+            ListedToken(
+                jti=uuid(row[0]),
+                account_id=uuid(row[1]),
+                session_id=maybe_uuid(row[2]),
+                kid=text(row[3]),
+                issued_at=number(row[4]),
+                expires_at=number(row[5]),
+                audience=text(row[6]),
+                scope=text(row[7]),
+            )
+            for row in found
+        ]
+
+    def expired(self, before: int) -> bool:
+        """Whether there is a token or session that ended for good before an instant."""
+        return bool(
+            self._source.query(
+                "SELECT 1 FROM access_tokens WHERE expires_at < ? "
+                "UNION ALL SELECT 1 FROM access_sessions WHERE refresh_expires_at < ? LIMIT 1",
+                (before, before),
+            )
+        )
+
+    def counts(self) -> dict[str, int]:
+        """Rows in the read model, for the metrics: accounts by status, sessions, tokens."""
+        found = self._source.query("SELECT status, count(*) FROM access_accounts GROUP BY status")
+        counted = {f"accounts_{text(status)}": number(count) for status, count in found}
+        for name in ("access_sessions", "access_tokens"):
+            rows = self._source.query(f"SELECT count(*) FROM {name}")  # noqa: S608 - two constants
+            counted[name.removeprefix("access_")] = number(rows[0][0])
+        return counted
+
+
+def _granted(rows: list[Row], column: int) -> tuple[list[str], frozenset[str]]:
+    held = [row for row in rows if row[column] is not None]
+    permissions = frozenset(name for row in held for name in text(row[column + 1]).split())
+    return [text(row[column]) for row in held], permissions
+
+
+def _role(row: Row) -> DefinedRole:
+    name, permissions, description, built_in = row
+    return DefinedRole(
+        text(name), frozenset(text(permissions).split()), text(description), bool(built_in)
+    )

@@ -1,0 +1,44 @@
+"""What goes wrong with read models."""
+
+from __future__ import annotations
+
+from eventsourcing.persistence import OperationalError
+
+
+class ReadModelBehind(OperationalError):
+    """An inline read model does not stand where the log does, so nothing may be appended.
+
+    One of the library's operational errors: to whoever appends, the store is out of order.
+    It is missing, halted, of another version, or behind. `gatebook projection rebuild` mends it.
+    """
+
+    def __init__(self, name: str, head: int, found: str) -> None:
+        super().__init__(f"the read model {name} does not stand at position {head}: {found}")
+        self.name = name
+        self.head = head
+
+
+class UnknownProjection(Exception):
+    """No projection has that name, or the store has not been made ready for it."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no projection {name!r}")
+        self.name = name
+
+
+class FoldFailed(Exception):
+    """A projection cannot take in an event. It stops before it and goes on serving what it has."""
+
+    def __init__(self, name: str, position: int, reason: str) -> None:
+        super().__init__(f"the projection {name} cannot take in event {position}: {reason}")
+        self.name = name
+        self.position = position
+        self.reason = reason
+
+
+class SwitchedMeanwhile(Exception):
+    """Another process switched the projection to a new generation. Start again."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the projection {name} was switched to another generation meanwhile")
+        self.name = name

@@ -1,0 +1,227 @@
+"""The house: all that one configuration opened, wired together. One a process."""
+
+from __future__ import annotations
+
+import hmac
+import os
+from collections.abc import Callable
+from importlib import metadata
+from typing import NoReturn
+
+from eventsourcing.persistence import PersistenceError
+
+from gatebook.domain.application.accounts import Accounts
+from gatebook.domain.application.bootstrap import Bootstrap
+from gatebook.domain.application.core import By, Configuration, Gatebook
+from gatebook.domain.application.keys import SigningKeys
+from gatebook.domain.application.logins import Logins
+from gatebook.domain.application.passwords import Passwords
+from gatebook.domain.application.roles import Roles
+from gatebook.domain.application.tokens import TokenFamilies, Tokens
+from gatebook.domain.envelope import SYSTEM, Recorded, Source
+from gatebook.domain.permissions import ALL
+from gatebook.domain.policy import Lockout, Policy
+from gatebook.domain.ports import Claims, Plaintext
+from gatebook.projections.access_view import AccessView
+from gatebook.projections.engine import ensure
+from gatebook.projections.inline import Inline
+from gatebook.projections.registry import PROJECTIONS
+from gatebook.store.cursors import Cursors
+from gatebook.store.faults import StoreRefused
+from gatebook.store.hash_gate import HashGate
+from gatebook.store.keyring import Keyring
+from gatebook.store.keyring_table import KeyTable
+from gatebook.store.log import Log
+from gatebook.store.mapper import EventMapper
+from gatebook.store.master_key import open_master_key, read_private_file
+from gatebook.store.names import PrecisNames
+from gatebook.store.opening import open_keys, open_log
+from gatebook.store.passwords import Argon2, Blocklist, Password
+from gatebook.store.recorder import LogFactory
+from gatebook.store.refused import RefusedTable
+from gatebook.store.settings import ConfigurationError, Settings
+from gatebook.store.signing import JwsSigner, PublicKey, Verifier
+from gatebook.store.system import SystemClock, SystemIds
+
+RELEASE = metadata.version("gatebook")
+
+
+def _silent(_name: str, _done: int, _total: int) -> None:
+    pass
+
+
+class House:
+    """Everything open. Make it with `open_house`, after any fork, and close it."""
+
+    def __init__(self, settings: Settings, table: KeyTable, create: bool) -> None:
+        self.settings = settings
+        self.clock = SystemClock()
+        self.ids = SystemIds()
+        self._table = table
+        self.keyring = Keyring(
+            table, open_master_key(settings, table, self.clock.now()), self.clock.now
+        )
+        self.mapper = EventMapper(self.keyring)
+        self.store: Log = open_log(
+            settings.store_url,
+            decode=self.mapper.decode,
+            now=self.clock.now,
+            inline=Inline(PROJECTIONS),
+            create=create,
+        )
+        self.access = AccessView(self.store)
+        self.names = PrecisNames(self.keyring)
+        self.cursors = Cursors(self.keyring)
+        self.refused = RefusedTable(self.store)
+        self._wire_checks()
+        self._wire_commands()
+
+    def _wire_checks(self) -> None:
+        settings = self.settings
+        self._blocklist = _blocklist(settings)
+        cores = os.cpu_count() or 1
+        queue = settings.limits.hash_queue or 16 * cores
+        self.gate = HashGate(settings.path("run"), cores, queue)
+        self.argon2 = Argon2(settings.passwords, self.gate, self._blocklist)
+        self.verifier = Verifier(
+            find_key=self._find_key,
+            now=self.clock.now,
+            issuer=settings.issuer,
+            skew=settings.tokens.clock_skew,
+        )
+
+    def _wire_commands(self) -> None:
+        self.app = Gatebook(
+            factory=LogFactory(self.store, self.mapper),
+            configuration=configuration(self.settings),
+            clock=self.clock,
+            ids=self.ids,
+            names=self.names,
+            keys=self.keyring,
+            signer=JwsSigner(self.keyring),
+            log=self.store,
+            envelopes=self.mapper,
+            access=self.access,
+            refusals=self.refused,
+        )
+        self.accounts = Accounts(self.app)
+        self.passwords = Passwords(self.app, self.accounts)
+        self.roles = Roles(self.app, self.accounts)
+        families = TokenFamilies(self.app)
+        self.tokens = Tokens(self.app, self.accounts, families)
+        self.logins = Logins(self.app, self.accounts, families)
+        self.keys = SigningKeys(self.app)
+        self.bootstrap = Bootstrap(self.app, self.accounts, self.roles, self.logins)
+
+    def prepare(self, progress: Callable[[str, int, int], None] = _silent) -> None:
+        """Makes the store ready to serve: read models level, first events recorded. Idempotent.
+
+        `progress` is told (read model, done, total) while one is built.
+        """
+        ensure(self.store, PROJECTIONS, self.clock, progress)
+        self.refused.create()
+        self.bootstrap.prepare(system())
+
+    def close(self) -> None:
+        """Writes what is waiting and closes everything. Twice is harmless."""
+        self.app.close()
+        self.store.close()
+        self._table.close()
+        self._blocklist.close()
+
+    def plaintext(self, password: str, pointer: str = "/password") -> Plaintext:
+        """A password on its way through. Raises InvalidValue for what is not text."""
+        return Password(password, self.argon2, pointer)
+
+    def verify(self, token: str) -> Claims:
+        """The claims of an access token of ours. Raises InvalidToken."""
+        return self.verifier.verify(token)
+
+    def source_of(self, recorded: Recorded) -> Source | None:
+        """Where a recorded request came from; None when there was none, or it is erased."""
+        envelope = recorded.metadata
+        if not envelope.source:
+            return None
+        return self.keyring.open_source(
+            envelope.source_subject, envelope.source, envelope.request_id
+        )
+
+    def bootstrap_token_matches(self, presented: str) -> bool:
+        """Whether it is the one-time token of `[bootstrap] token_file`."""
+        name = self.settings.bootstrap.token_file
+        if not name or not presented:
+            return False
+        try:
+            expected = read_private_file(self.settings.path(name), "bootstrap token").strip()
+        except ConfigurationError:
+            return False
+        return bool(expected) and hmac.compare_digest(expected, presented.encode())
+
+    def _find_key(self, kid: str) -> PublicKey | None:
+        published = self.access.keys()
+        found = [key for key in published if key.kid == kid]
+        return PublicKey(found[0].algorithm, found[0].public_jwk) if found else None
+
+
+def open_house(settings: Settings, *, create: bool = False) -> House:
+    """Opens keyring and log, both or neither. `create` makes what is missing.
+
+    Raises ConfigurationError with one line that names the cause and the mend.
+    """
+    if create:
+        # The log and its keyring come to be together; the log is opened for good below.
+        open_log(settings.store_url, decode=_unread, now=SystemClock().now, create=True).close()
+    table: KeyTable | None = None
+    try:
+        table = open_keys(settings.store_url)
+        return House(settings, table, create=False)
+    except (StoreRefused, PersistenceError, OSError) as error:
+        if table is not None:
+            table.close()
+        raise ConfigurationError(str(error)) from error
+    except ConfigurationError:
+        if table is not None:
+            table.close()
+        raise
+
+
+def configuration(settings: Settings) -> Configuration:
+    """What commands depend on, out of all settings."""
+    return Configuration(
+        policy=Policy(
+            lockout=Lockout(
+                settings.lockout.threshold,
+                int(settings.lockout.duration),
+                int(settings.lockout.reset),
+            ),
+            access_lifetime=int(settings.tokens.access_lifetime),
+            refresh_lifetime=int(settings.tokens.refresh_lifetime),
+            system_lifetime_max=int(settings.tokens.system_lifetime_max),
+            clock_skew=int(settings.tokens.clock_skew),
+            session_idle=int(settings.sessions.idle),
+            session_absolute=int(settings.sessions.absolute),
+            password_min_bytes=settings.passwords.min_bytes,
+            password_max_bytes=settings.passwords.max_bytes,
+        ),
+        issuer=settings.issuer,
+        audience=settings.audience,
+        algorithm=settings.tokens.algorithm,
+        release=RELEASE,
+    )
+
+
+def system() -> By:
+    """Gatebook itself: what it does at its own start or by its own clock."""
+    return By(actor=SYSTEM, permissions=ALL)
+
+
+def _blocklist(settings: Settings) -> Blocklist:
+    name = settings.passwords.blocklist_file
+    try:
+        return Blocklist(settings.path(name) if name else None)
+    except OSError as error:
+        raise ConfigurationError(f"[passwords] blocklist_file {name}: {error.strerror}") from error
+
+
+def _unread(*_row: object) -> NoReturn:
+    raise TypeError("a store that is being made has no events to read")

@@ -1,0 +1,78 @@
+"""What must be done again and again, by the one process that holds the follower's lease.
+
+Each duty is safe to repeat and to be killed in.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from gatebook.domain import attempts
+from gatebook.domain.application.core import DAY, HOUR
+from gatebook.domain.application.logins import NOBODY
+from gatebook.domain.application.passwords import METHOD
+from gatebook.domain.envelope import Entry
+from gatebook.store.house import House, system
+
+ANSWERS_KEPT = 2
+"""Days that a remembered answer's key is kept; the answer counts for one."""
+
+PRUNE_AFTER = DAY
+
+
+def sweep(house: House) -> None:
+    """Runs every duty once."""
+    now = house.clock.now()
+    forget_answers(house, now)
+    destroy_erased(house)
+    summarise_refusals(house, now)
+    prune_tokens(house, now)
+
+
+def forget_answers(house: House, now: int) -> None:
+    """Destroys the keys of answers that no retry can ask for any more."""
+    for name in house.keyring.names("answers:"):
+        if int(name.removeprefix("answers:")) < now // DAY - ANSWERS_KEPT:
+            house.keyring.destroy(name)
+
+
+def destroy_erased(house: House) -> None:
+    """Destroys keys that a crash right after `account.erased` has left."""
+    erased = house.store.query("SELECT account_id FROM access_accounts WHERE status = 'erased'")
+    for row in erased:
+        account_id = UUID(bytes=row[0])  # type: ignore[arg-type]  # a column of 16 bytes
+        if house.keyring.has(f"subject:{account_id}"):
+            house.keyring.destroy_subject(account_id)
+
+
+def summarise_refusals(house: House, now: int) -> None:
+    """Records what was refused without an event, an hour at a time, once the hour is over.
+
+    A crash after the event and before the row goes records the hour twice, with the same times.
+    """
+    for subject, count, first_at, last_at in house.refused.before(now // HOUR):
+        nobody = subject == NOBODY.bytes
+        account_id = None if nobody else UUID(bytes=subject)
+        stream_id = (
+            attempts.unknown_stream_id(first_at // HOUR)
+            if account_id is None
+            else attempts.stream_id(account_id, METHOD)
+        )
+        event = attempts.LoginRefusedWhileLocked(
+            account_id=account_id,
+            method=METHOD,
+            count=count,
+            first_at=first_at,
+            last_at=last_at,
+        )
+        house.app.record(
+            [Entry(stream_id, 0, event)], system(), now, unordered=frozenset({stream_id})
+        )
+        house.refused.forget(subject, first_at // HOUR)
+
+
+def prune_tokens(house: House, now: int) -> None:
+    """Lets tokens that expired a day ago leave the read models, when there are any."""
+    before = now - PRUNE_AFTER
+    if house.access.expired(before):
+        house.tokens.prune(system(), before)

@@ -1,0 +1,132 @@
+"""Reading the log: what both stores share, given a way to run a statement."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, ClassVar, cast
+from uuid import UUID
+
+import msgspec
+
+from gatebook.domain.envelope import Metadata, Recorded
+from gatebook.domain.event import Event, UnreadableEvent
+from gatebook.projections.ports import Dialect, Row, Value
+
+Decode = Callable[[str, UUID, int, bytes, bytes, int], tuple[Event, Metadata]]
+"""(topic, stream id, version, payload, metadata, position) -> what they mean.
+
+Raises `UnreadableEvent`.
+"""
+
+StoredRow = tuple[int, int, bytes, int, str, bytes, bytes]
+"""(position, recorded_at, stream id, version, topic, metadata, payload), as stored."""
+
+COLUMNS = "position, recorded_at, stream_id, version, topic, metadata, payload"
+LARGEST = 2**63 - 1
+
+
+class LogReader(ABC):
+    """Statements and questions about the log on one connection. Not for two threads at once."""
+
+    dialect: ClassVar[Dialect]
+
+    def __init__(self, decode: Decode) -> None:
+        self._decode = decode
+
+    @abstractmethod
+    def usable(self) -> bool:
+        """False when the connection must be replaced before the next use."""
+
+    @abstractmethod
+    def close(self) -> None: ...
+
+    @abstractmethod
+    def query(self, sql: str, params: Sequence[Value] = ()) -> list[Row]:
+        """Raises `StoreUnavailable`, or another of the library's errors for a bad statement."""
+
+    @abstractmethod
+    def rows(self, sql: str, params: Sequence[Value] = ()) -> Iterable[Row]:
+        """Like `query`, in bounded memory. Several may be read in turns."""
+
+    @abstractmethod
+    def begin_snapshot(self) -> None:
+        """From here to `end_snapshot` every read sees the same head."""
+
+    @abstractmethod
+    def end_snapshot(self) -> None: ...
+
+    @abstractmethod
+    def raw(self, after: int, limit: int, upto: int | None = None) -> list[StoredRow]:
+        """Rows as stored, `after < position <= upto`, ascending: what a verifier reads."""
+
+    @abstractmethod
+    def raw_stream(
+        self, stream_id: UUID, gt: int, lte: int, *, newest_first: bool, limit: int
+    ) -> list[StoredRow]:
+        """Rows of a stream as stored, `gt < version <= lte`."""
+
+    def head(self) -> int:
+        return cast("int", self.query("SELECT coalesce(max(position), 0) FROM log")[0][0])
+
+    def read(self, after: int, limit: int, upto: int | None = None) -> list[Recorded]:
+        return self.decoded(self.raw(after, limit, upto))
+
+    def event(self, position: int) -> Recorded | None:
+        """The event at a position, if the log goes so far. Raises `UnreadableEvent`."""
+        found = self.read(position - 1, 1, position)
+        return found[0] if found else None
+
+    def stream(
+        self, stream_id: UUID, after_version: int = 0, upto_position: int | None = None
+    ) -> list[Recorded]:
+        """A stream's events in order. Raises `UnreadableEvent`: half a stream decides nothing."""
+        rows = self.raw_stream(stream_id, after_version, LARGEST, newest_first=False, limit=LARGEST)
+        if upto_position is not None:
+            rows = [row for row in rows if row[0] <= upto_position]
+        return self._whole(rows)
+
+    def last(self, stream_id: UUID, count: int) -> list[Recorded]:
+        """The newest `count` events of a stream, ascending. Raises `UnreadableEvent`."""
+        rows = self.raw_stream(stream_id, -1, LARGEST, newest_first=True, limit=count)
+        rows.reverse()
+        return self._whole(rows)
+
+    def decoded(self, rows: Sequence[StoredRow]) -> list[Recorded]:
+        """All of the rows, or those before an unreadable one; raises when that is the first."""
+        decode, as_uuid = self._decode, msgspec.convert
+        read: list[Recorded] = []
+        keep = read.append
+        try:
+            for position, recorded_at, stream, version, topic, metadata, payload in rows:
+                stream_id = as_uuid(stream, UUID)
+                event, envelope = decode(topic, stream_id, version, payload, metadata, position)
+                keep(Recorded(position, recorded_at, stream_id, version, topic, event, envelope))
+        except UnreadableEvent:
+            if not read:
+                raise
+        return read
+
+    def _whole(self, rows: Sequence[StoredRow]) -> list[Recorded]:
+        read = self.decoded(rows)
+        if len(read) < len(rows):
+            self.decoded(rows[len(read) :])
+        return read
+
+
+class LogTransaction(LogReader):
+    """A `LogReader` inside a write transaction."""
+
+    @abstractmethod
+    def execute(self, sql: str, params: Sequence[Value] = ()) -> int:
+        """Returns the number of rows touched."""
+
+    @abstractmethod
+    def executemany(self, sql: str, rows: Sequence[Sequence[Value]]) -> None: ...
+
+
+if TYPE_CHECKING:
+    from gatebook.projections.ports import Reader, Transaction
+
+    def _conforms(reader: LogReader, transaction: LogTransaction) -> tuple[Reader, Transaction]:
+        return reader, transaction

@@ -1,0 +1,409 @@
+"""parity.md E21 to E28, E56, E57, E59, E61, E62: roles, the log, replay, hygiene."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from gatebook.api.routes import ROUTES
+from gatebook.domain.permissions import BUILT_IN, CATALOGUE
+from tests.acceptance.test_bootstrap import run
+from tests.api.served import ADMIN_PASSWORD, BOOTSTRAP_TOKEN, PASSWORD
+
+NOWHERE = "00000000-0000-4000-8000-000000000000"
+
+
+def path_of(route):
+    """A path of a route, with ids that exist nowhere."""
+    path = route.path
+    for name in route.parameters:
+        value = {"role": "viewer", "kid": "nokey", "position": "1"}.get(name, NOWHERE)
+        path = path.replace("{" + name + "}", value)
+    return path
+
+
+def test_e21_e26_every_gated_route_asks_first(served):
+    """E21: without a token 401; with one that lacks the permission 403, before the body is read."""
+    _account, nobody = served.signed_in()
+    checked = 0
+    for route in ROUTES:
+        if route.need.kind == "public" or route.listener == "management":
+            continue
+        path = path_of(route)
+        anonymous = served.client.call(route.method, path, raw=b"{")
+        assert anonymous.status == 401, (route.method, path)
+        assert anonymous.headers["WWW-Authenticate"].startswith("Bearer")
+        if route.need.kind != "signed":
+            answer = nobody.call(route.method, path, raw=b"{")
+            assert answer.status == 403, (route.method, path)
+            assert answer.body["type"].endswith("forbidden")
+            assert route.need.permission in answer.body["detail"]
+        checked += 1
+    assert checked > 25
+
+
+def test_e22_nobody_grants_what_he_does_not_hold(served):
+    """E22: neither to himself nor into a role; the attempt is refused and recorded."""
+    granter = f"granter-{time.monotonic_ns()}"
+    body = {"permissions": ["roles.grant", "roles.write", "roles.read"], "description": ""}
+    assert served.admin.put(f"/v1/roles/{granter}", body).status == 201
+    account, client = served.signed_in(granter)
+    own = f"/v1/accounts/{account['id']}/roles"
+
+    assert client.put(f"{own}/admin").status == 403
+    assert client.put(f"{own}/auditor").status == 403
+    wider = {"permissions": [*body["permissions"], "keys.write"], "description": ""}
+    assert client.put(f"/v1/roles/{granter}", wider).status == 403
+    assert client.put("/v1/roles/new-role", wider).status == 403
+
+    me = client.get("/v1/auth/me").body
+    assert sorted(me["permissions"]) == sorted(body["permissions"])
+    denied = served.events(f"&type=access.denied&account={account['id']}")
+    assert [event["data"]["action"] for event in denied] == [
+        "role.grant",
+        "role.grant",
+        "role.define",
+        "role.define",
+    ]
+    narrower = {"permissions": ["roles.read"], "description": ""}
+    assert client.put(f"/v1/roles/sub-{granter}", narrower).status == 201
+    other = served.account()
+    assert client.put(f"/v1/accounts/{other['id']}/roles/sub-{granter}").status == 204
+
+
+def test_an_operator_cannot_become_admin_through_an_admin(served):
+    """Whoever may set passwords may not set that of somebody who may do more."""
+    _operator, client = served.signed_in("operator")
+    boss = served.account("admin")
+    path = f"/v1/accounts/{boss['id']}"
+    new = {"password": "a brand new password 77"}
+    assert client.put(f"{path}/password", new).status == 403
+    assert client.patch(path, {"status": "inactive"}).status == 403
+    assert client.delete(path).status == 403
+    assert client.patch(path, {"email": "me@example.org"}).status == 403
+    robot = served.account("admin", kind="system")
+    assert client.post("/v1/token/issue", {"account_id": robot["id"]}).status == 403
+    plain = served.account()
+    assert client.put(f"/v1/accounts/{plain['id']}/password", new).status == 204
+
+
+def test_e23_the_last_admin_stays(fresh):
+    """E23: revoke, deactivate, delete, make it temporary: 409 while nobody else holds admin."""
+    with fresh.served() as server:
+        [boss] = server.admin.get("/v1/accounts?role=admin").body["items"]
+        second, other = server.signed_in("admin")
+        path = f"/v1/accounts/{boss['id']}"
+        later = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        assert server.admin.delete(f"/v1/accounts/{second['id']}/roles/admin").status == 204
+        deputy, client = server.signed_in("operator")
+        temporary = f"/v1/accounts/{deputy['id']}/roles/admin?expires_at={later}"
+        assert server.admin.put(temporary).status == 204
+        for method, target, body in (
+            ("DELETE", f"{path}/roles/admin", None),
+            ("PATCH", path, {"status": "inactive"}),
+            ("DELETE", path, None),
+            ("PUT", f"{path}/roles/admin?expires_at={later}", None),
+        ):
+            answer = client.call(method, target, body)
+            assert answer.status == 409, (method, target, answer.raw)
+            assert answer.body["type"].endswith("last-admin")
+        assert server.admin.put(f"/v1/accounts/{second['id']}/roles/admin").status == 204
+        assert other.delete(f"{path}/roles/admin").status == 204
+
+
+def test_e24_a_grant_ends_by_itself(served):
+    """E24: a grant for two seconds counts, and then does not, without anybody doing anything."""
+    account, client = served.signed_in()
+    until = (datetime.now(UTC) + timedelta(seconds=2)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    path = f"/v1/accounts/{account['id']}/roles/viewer?expires_at={until}"
+    assert served.admin.put(path).status == 204
+    assert client.get("/v1/accounts").status == 200
+    time.sleep(2.1)
+    assert client.get("/v1/accounts").status == 403
+    assert client.get("/v1/auth/me").body["account"]["roles"] == []
+
+
+def test_e26_an_auditor_reads_everything_and_changes_nothing(served):
+    """E26: live permissions are exactly the contract's; every changing route is 403."""
+    account, client = served.signed_in("auditor")
+    live = set(client.get("/v1/auth/me").body["permissions"])
+    assert live == {name for name in CATALOGUE if name.endswith(".read")}
+    for route in ROUTES:
+        if route.need.kind not in ("permission", "own") or route.listener == "management":
+            continue
+        answer = client.call(route.method, path_of(route), raw=b"" if route.body is None else b"{}")
+        if route.method == "GET":
+            assert answer.status in (200, 404), (route.path, answer.raw)
+        else:
+            assert answer.status == 403, (route.method, route.path)
+    assert client.get(f"/v1/audit?account={account['id']}").status == 200
+
+
+def test_built_in_roles_are_live_as_the_contract_has_them(served):
+    """The roles that the running system answers with are those of the catalogue."""
+    items = served.admin.get("/v1/roles?limit=500").body["items"]
+    live = {item["name"]: set(item["permissions"]) for item in items if item["built_in"]}
+    assert live == {name: set(permissions) for name, (permissions, _text) in BUILT_IN.items()}
+    for name in BUILT_IN:
+        assert served.admin.put(f"/v1/roles/{name}", {"permissions": []}).status == 409
+        assert served.admin.delete(f"/v1/roles/{name}").status == 409
+
+
+def test_e28_nobody_shuts_himself_out(served):
+    """E28: deactivating or deleting oneself is 409; another's sessions die in the same append."""
+    me, client = served.signed_in("admin")
+    other, theirs = served.signed_in("viewer")
+    own = f"/v1/accounts/{me['id']}"
+    assert client.patch(own, {"status": "inactive"}).status == 409
+    assert client.delete(own).status == 409
+    assert client.post(f"{own}/erase", {"confirm": me["username"]}).status == 409
+    assert theirs.get("/v1/auth/me").status == 200
+    assert client.patch(f"/v1/accounts/{other['id']}", {"status": "inactive"}).status == 200
+    assert theirs.get("/v1/auth/me").status == 401
+
+
+def test_e56_every_change_is_one_append_with_who_and_where(served):
+    """E56: each mutating call leaves its events, with actor, address class and request id."""
+    me, client = served.signed_in("admin")
+    subject = served.account()
+    path = f"/v1/accounts/{subject['id']}"
+    steps = [
+        ("PATCH", path, {"display_name": "New Name"}, ["account.profile_changed"]),
+        ("PUT", f"{path}/roles/viewer", None, ["role.granted"]),
+        ("DELETE", f"{path}/roles/viewer", None, ["role.revoked"]),
+        (
+            "PUT",
+            f"{path}/password",
+            {"password": "another fine password 5"},
+            ["account.tokens_revoked", "password.set"],
+        ),
+        ("PATCH", path, {"status": "inactive"}, ["account.deactivated"]),
+        ("PATCH", path, {"status": "active"}, ["account.activated"]),
+        ("DELETE", path, None, ["account.deleted"]),
+        ("POST", f"{path}/restore", None, ["account.restored"]),
+    ]
+    for number, (method, target, body, wanted) in enumerate(steps):
+        request_id = f"e56-{subject['id'][:8]}-{number}"
+        headers = {"X-Request-Id": request_id, "User-Agent": "curl/8"}
+        answer = client.call(method, target, body, headers=headers)
+        assert answer.status < 300, answer.raw
+        assert answer.headers["X-Request-Id"] == request_id
+        events = served.events(f"&request_id={request_id}")
+        assert sorted(event["type"] for event in events) == wanted
+        for event in events:
+            assert event["actor"] == {"type": "account", "id": me["id"]}
+            assert event["account_id"] == subject["id"]
+            assert event["source"] == {"ip": "127.0.0.1", "user_agent": "curl"}
+            assert event["recorded_at"].endswith("Z")
+        positions = [event["position"] for event in events]
+        assert positions == list(range(positions[0], positions[0] + len(positions)))
+
+
+def test_e56_a_refused_command_leaves_no_event(served):
+    """E56: whatever is refused changes nothing and is not in the log."""
+    _me, client = served.signed_in("operator")
+    subject = served.account()
+    before = served.head()
+    path = f"/v1/accounts/{subject['id']}"
+    assert client.post(f"{path}/restore").status == 409
+    assert client.patch(path, {"status": "gone"}).status == 400
+    assert client.patch(path, {"nickname": "x"}).status == 400
+    assert client.put(f"{path}/password", {"password": "short"}).status == 400
+    assert client.post("/v1/accounts", {"username": subject["username"].upper()}).status == 400
+    taken = {"username": subject["username"].upper(), "type": "human"}
+    assert client.post("/v1/accounts", taken).status == 409
+    assert client.get("/v1/audit").status == 403
+    assert served.head() == before
+
+
+def test_e57_the_log_is_searched(served):
+    """E57: by account, type, category, actor, request and time, in both orders, page by page."""
+    account, client = served.signed_in()
+    since = served.events(f"&account={account['id']}")[0]["recorded_at"]
+    for _ in range(3):
+        served.client.post("/v1/auth/login", {"username": account["username"], "password": "wrong"})
+    client.post("/v1/auth/logout")
+    mine = f"&account={account['id']}"
+    types = [event["type"] for event in served.events(mine)]
+    assert types[0] == "account.created"
+    assert types.count("login.failed") == 3
+    assert types[-1] == "session.ended"
+    assert [e["type"] for e in served.events(f"{mine}&type=login.failed")] == ["login.failed"] * 3
+    assert {e["category"] for e in served.events(f"{mine}&category=auth")} == {"auth"}
+    backwards = served.events(f"{mine}&order=desc")
+    assert [e["position"] for e in backwards] == sorted(
+        (e["position"] for e in backwards), reverse=True
+    )
+    assert len(served.events(f"{mine}&since={since}")) == len(types)
+    assert served.events(f"{mine}&until={since}&since=2020-01-01T00:00:00Z")[0]["position"]
+    assert served.events(f"{mine}&since=2100-01-01T00:00:00Z") == []
+    pages, after = [], ""
+    while True:
+        page = served.admin.get(f"/v1/audit?limit=2{mine}{after}").body
+        pages += page["items"]
+        if page["next"] is None:
+            break
+        after = f"&after={page['next']}"
+    assert [e["type"] for e in pages] == types
+    one = pages[0]
+    assert served.admin.get(f"/v1/audit/events/{one['position']}").body == one
+    assert served.admin.get("/v1/audit/events/99999999").status == 404
+    for bad in ("category=nonsense", "since=yesterday", "order=up", "limit=0", "after=AAAA"):
+        assert served.admin.get(f"/v1/audit?{bad}").status == 400, bad
+
+
+def test_e57_the_feed_is_gap_free_and_waits(served):
+    """E57: a follower that asks for what is after n misses nothing, and need not poll."""
+    account = served.account()
+    head = served.head()
+    seen, after = [], 0
+    while after < head:
+        page = served.admin.get(f"/v1/audit/feed?after={after}").body
+        seen += [event["position"] for event in page["items"]]
+        after = seen[-1]
+    assert seen == list(range(1, seen[-1] + 1))
+    began = time.monotonic()
+    empty = served.admin.get(f"/v1/audit/feed?after={seen[-1]}&wait=1").body
+    assert 0.8 < time.monotonic() - began < 5 or empty["items"]
+    login = {"username": account["username"], "password": PASSWORD}
+    assert served.client.post("/v1/auth/login", login).status == 200
+    assert served.admin.get(f"/v1/audit/feed?after={seen[-1]}&wait=5").body["items"]
+
+
+def test_e59_read_models_are_rebuilt_beside_the_server(fresh):
+    """E59: rebuilt online they are what they were, and an account is told as it once stood."""
+    with fresh.served() as server:
+        account = server.account("viewer")
+        position = server.head()
+        path = f"/v1/accounts/{account['id']}"
+        server.admin.delete(f"{path}/roles/viewer")
+        server.admin.patch(path, {"display_name": "Later"})
+        before = server.admin.get("/v1/accounts?limit=500").body["items"]
+
+        rebuilt = run(fresh, "projection", "rebuild", "--all")
+        assert rebuilt.returncode == 0, rebuilt.stderr
+        verified = run(fresh, "projection", "verify")
+        assert verified.returncode == 0, verified.stdout + verified.stderr
+
+        assert server.admin.get("/v1/accounts?limit=500").body["items"] == before
+        then = server.admin.get(f"{path}?position={position}").body
+        assert (then["roles"], then["display_name"]) == (["viewer"], "")
+        assert server.admin.get(f"{path}?position=1").status == 404
+        now = server.admin.get(path).body
+        assert (now["roles"], now["display_name"]) == ([], "Later")
+        at = server.admin.get(f"{path}?at={account['created_at']}")
+        assert at.status in (200, 404)
+
+
+def test_e59_an_event_of_a_newer_program_stops_the_read_model_and_not_the_service(tmp_path):
+    """E59: an unknown event type is a clear refusal: following halts, readiness says where."""
+    from tests.api.served import Deployment
+
+    deployment = Deployment(tmp_path, "sqlite:///gatebook.db", server="workers = 1")
+    deployment.create()
+    connection = sqlite3.connect(deployment.directory / "gatebook.db")
+    [head] = connection.execute("SELECT max(position) FROM log").fetchone()
+    connection.execute(
+        "INSERT INTO log (position, recorded_at, stream_id, version, topic, metadata, payload) "
+        "VALUES (?, ?, ?, 1, 'moon.landed.1', ?, ?)",
+        (head + 1, 1, b"m" * 16, b"\x90", b"\x90"),
+    )
+    connection.execute("UPDATE projections SET position = ? WHERE name = 'access'", (head + 1,))
+    connection.commit()
+    connection.close()
+    with deployment.served() as server:
+        pair = server.client.login("first-admin", ADMIN_PASSWORD)
+        client = server.client.with_token(pair["access_token"])
+        assert client.get("/v1/auth/me").status == 200
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            ready = server.client.get("/v1/ready")
+            halted = [p for p in ready.body["projections"] if p["status"] == "halted"]
+            if halted:
+                break
+            time.sleep(0.1)
+        assert ready.status == 503
+        assert str(head + 1) in json.dumps(ready.body["problems"])
+
+
+def test_e61_no_secret_is_found_anywhere(tmp_path):
+    """E61: after all kinds of traffic no secret stands in log lines, events, metrics or files."""
+    from tests.api.served import Deployment
+
+    deployment = Deployment(tmp_path, "sqlite:///gatebook.db", server="workers = 2")
+    deployment.create()
+    new = "canary password seven swans"
+    with deployment.served() as server:
+        account = server.account("viewer")
+        pair = server.client.login(account["username"], PASSWORD)
+        client = server.client.with_token(pair["access_token"])
+        renewed = server.client.post(
+            "/v1/auth/renew", {"refresh_token": pair["refresh_token"]}
+        ).body
+        client = server.client.with_token(renewed["access_token"])
+        change = {"current_password": PASSWORD, "new_password": new}
+        assert client.put("/v1/auth/password", change).status == 204
+        wrong = {"username": account["username"], "password": "canary wrong password"}
+        server.client.post("/v1/auth/login", wrong)
+        named = {"username": "canary-typed-into-name", "password": "x"}
+        server.client.post("/v1/auth/login", named)
+        server.client.post("/v1/token/validate", {"token": renewed["access_token"]})
+        server.client.post("/v1/auth/login", raw=b'{"username": "canary half')
+        server.client.get("/v1/nowhere?token=canary-in-query")
+        keyed = {"username": "keyed-account", "type": "human", "password": new}
+        headers = {"Idempotency-Key": "canary-idempotency-key"}
+        assert server.admin.post("/v1/accounts", keyed, headers=headers).status == 201
+        robot = server.account(kind="system")
+        headers = {"Idempotency-Key": "canary-other-key"}
+        issued = server.admin.post("/v1/token/issue", {"account_id": robot["id"]}, headers=headers)
+        secrets = [
+            PASSWORD,
+            ADMIN_PASSWORD,
+            BOOTSTRAP_TOKEN,
+            new,
+            "canary",
+            pair["access_token"],
+            pair["refresh_token"],
+            renewed["refresh_token"],
+            issued.body["access_token"],
+            "$argon2",
+        ]
+        events = json.dumps(server.events())
+        metrics = server.admin.get("/metrics").raw.decode()
+    shown = {"events": events, "metrics": metrics, "stderr": deployment.log()}
+    for secret in secrets:
+        for name, text in shown.items():
+            assert secret not in text, (name, secret)
+    secrets.remove(BOOTSTRAP_TOKEN)  # its file is where the operator put it
+    for path in deployment.directory.glob("gatebook.*"):
+        content = path.read_bytes()
+        for secret in secrets:
+            assert secret.encode() not in content, (path.name, secret)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '[server]\nlisten = "0.0.0.0:8440"',
+        "[passwords]\nmin_bytes = 1",
+        '[master_key]\nkey_file = "a"\npassphrase_env = "B"',
+        "[lockout]\nthreshold = 0",
+        '[tokens]\nalgorithm = "none"',
+        '[tokens]\naccess_lifetime = "soon"',
+        '[server]\nengine = "magic"',
+    ],
+)
+def test_e62_a_configuration_that_endangers_is_refused(line, tmp_path):
+    """E62: an open listener, a weak rule, two keys, an unknown algorithm: the start is refused."""
+    from gatebook.store.settings import ConfigurationError, Settings
+
+    config = tmp_path / "gatebook.toml"
+    key = "" if "[master_key]" in line else '\n[master_key]\nkey_file = "master.key"\n'
+    config.write_text(line + key)
+    with pytest.raises(ConfigurationError) as refused:
+        Settings.load(config, {})
+    assert "\n" not in str(refused.value)

@@ -1,0 +1,230 @@
+"""A deployment in a temporary directory, the real server processes on it, and a small client."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from gatebook.domain.application.core import local
+from gatebook.store.house import open_house
+from gatebook.store.master_key import write_key_file
+from gatebook.store.settings import Settings
+
+ADMIN = "first-admin"
+ADMIN_PASSWORD = "salty otter juggles nine lamps"
+PASSWORD = "violet tractor hums at dawn 42"
+BOOTSTRAP_TOKEN = "bootstrap-4f1c9a77e0d2"
+
+CONFIG = """\
+[server]
+listen = "127.0.0.1:0"
+{server}
+[store]
+url = "{url}"
+[master_key]
+key_file = "master.key"
+[passwords]
+argon2_memory = "64KiB"
+argon2_time = 1
+argon2_parallelism = 1
+[bootstrap]
+token_file = "bootstrap.token"
+{more}
+"""
+
+
+class Answer(msgspec.Struct):
+    """What the server said. `body` is decoded if it is JSON, else bytes."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    raw: bytes
+
+    @property
+    def body(self) -> Any:
+        return json.loads(self.raw) if self.raw else None
+
+
+class Client:
+    """Speaks to one server. Each call has a connection of its own unless it is kept."""
+
+    def __init__(self, host: str, port: int, token: str | None = None) -> None:
+        self.host, self.port, self.token = host, port, token
+
+    def with_token(self, token: str | None) -> Client:
+        return Client(self.host, self.port, token)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        headers: dict[str, str] | None = None,
+        raw: bytes | None = None,
+    ) -> Answer:
+        sent = dict(headers or {})
+        if self.token is not None:
+            sent.setdefault("Authorization", f"Bearer {self.token}")
+        content = raw if raw is not None else None if body is None else json.dumps(body).encode()
+        if content is not None:
+            sent.setdefault("Content-Type", "application/json")
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=40)
+        try:
+            connection.request(method, path, content, sent)
+            response = connection.getresponse()
+            return Answer(response.status, response.headers, response.read())
+        finally:
+            connection.close()
+
+    def get(self, path: str, **more: Any) -> Answer:
+        return self.call("GET", path, **more)
+
+    def post(self, path: str, body: Any = None, **more: Any) -> Answer:
+        return self.call("POST", path, body, **more)
+
+    def put(self, path: str, body: Any = None, **more: Any) -> Answer:
+        return self.call("PUT", path, body, **more)
+
+    def patch(self, path: str, body: Any = None, **more: Any) -> Answer:
+        return self.call("PATCH", path, body, **more)
+
+    def delete(self, path: str, **more: Any) -> Answer:
+        return self.call("DELETE", path, **more)
+
+    def login(self, username: str, password: str) -> Any:
+        answer = self.post("/v1/auth/login", {"username": username, "password": password})
+        assert answer.status == 200, answer.raw
+        return answer.body
+
+
+class Deployment:
+    """A configuration and a store; the server on it can be started more than once."""
+
+    def __init__(self, directory: Path, url: str, *, server: str = "", more: str = "") -> None:
+        self.directory = directory
+        self.config = directory / "gatebook.toml"
+        self.config.write_text(CONFIG.format(url=url, server=server, more=more))
+        self.stderr = directory / "stderr"
+        write_key_file(directory / "master.key")
+        token = directory / "bootstrap.token"
+        token.write_text(BOOTSTRAP_TOKEN)
+        token.chmod(0o600)
+
+    def create(self, *, admin: bool = True) -> None:
+        house = open_house(Settings.load(self.config, {}), create=True)
+        try:
+            house.prepare()
+            if admin:
+                plaintext = house.plaintext(ADMIN_PASSWORD)
+                house.bootstrap.local_admin(local("tester"), ADMIN, plaintext)
+        finally:
+            house.close()
+
+    @contextmanager
+    def served(self) -> Iterator[Served]:
+        """Starts the processes; at the end asks them to stop, and checks that they do so well."""
+        with self.stderr.open("ab") as errors:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "gatebook.api", str(self.config)],
+                stdout=subprocess.PIPE,
+                stderr=errors,
+            )
+        server = Served(self, process)
+        try:
+            yield server
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+                assert process.wait(40) == 0, self.log()
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+            assert process.stdout is not None
+            process.stdout.close()
+
+    def log(self) -> str:
+        return self.stderr.read_text()
+
+    def check_log(self, secrets: set[str]) -> None:
+        """No error was logged, and no secret that went over the wire."""
+        text = self.log()
+        assert '"gatebook.error"' not in text, text[-3000:]
+        assert "Traceback" not in text, text[-3000:]
+        assert [secret for secret in secrets if secret in text] == []
+
+
+class Served:
+    """The processes of one deployment."""
+
+    def __init__(self, deployment: Deployment, process: subprocess.Popen[bytes]) -> None:
+        self.deployment = deployment
+        self.process = process
+        self.line = self._first_line()
+        host, _, port = self.line.rpartition("/")[2].rpartition(":")
+        self.client = Client(host, int(port))
+        self._admin: Client | None = None
+        self._count = 0
+
+    @property
+    def admin(self) -> Client:
+        """A client that may do everything."""
+        if self._admin is None:
+            self._admin = self.client.with_token(self.token(ADMIN, ADMIN_PASSWORD))
+        return self._admin
+
+    def token(self, username: str, password: str = PASSWORD) -> str:
+        return str(self.client.login(username, password)["access_token"])
+
+    def account(self, *roles: str, kind: str = "human", password: str | None = PASSWORD) -> Any:
+        """A fresh account, holding these roles."""
+        self._count += 1
+        name = f"person-{self._count}-{time.monotonic_ns()}"
+        body = {"username": name, "type": kind}
+        if kind == "human" and password is not None:
+            body["password"] = password
+        answer = self.admin.post("/v1/accounts", body)
+        assert answer.status == 201, answer.raw
+        for role in roles:
+            granted = self.admin.put(f"/v1/accounts/{answer.body['id']}/roles/{role}")
+            assert granted.status == 204, granted.raw
+        return answer.body
+
+    def signed_in(self, *roles: str) -> tuple[Any, Client]:
+        """A fresh account, and a client that speaks for it."""
+        account = self.account(*roles)
+        return account, self.client.with_token(self.token(account["username"]))
+
+    def events(self, query: str = "") -> list[Any]:
+        """All events that match, in the order of the log."""
+        found: list[Any] = []
+        after = ""
+        for _ in range(1000):
+            answer = self.admin.get(f"/v1/audit?limit=500{query}{after}")
+            assert answer.status == 200, answer.raw
+            found += answer.body["items"]
+            if answer.body["next"] is None:
+                return found
+            after = f"&after={answer.body['next']}"
+        raise AssertionError("the log has no end")
+
+    def head(self) -> int:
+        return int(self.client.get("/v1/ready").body["position"])
+
+    def _first_line(self) -> str:
+        stdout = self.process.stdout
+        assert stdout is not None
+        readable, _, _ = select.select([stdout], [], [], 60)
+        line = stdout.readline().decode().strip() if readable else ""
+        assert line.startswith("gatebook: serving on http://"), self.deployment.log()
+        return line

@@ -1,0 +1,97 @@
+"""`gatebook audit`: reading the log."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from gatebook.tools.desk import Api, Desk
+
+COLUMNS = ("position", "recorded_at", "type", "actor", "account_id", "data")
+
+
+@click.group()
+def audit() -> None:
+    """Read the log."""
+
+
+@audit.command()
+@click.option(
+    "-n", "--n", "most", type=click.IntRange(0), default=20, help="So many to begin with."
+)
+@click.option("--follow", is_flag=True, help="Go on with what happens from now on.")
+@click.pass_obj
+def tail(desk: Desk, most: int, follow: bool) -> None:
+    """Show the newest events, oldest of them first."""
+    with desk.api() as api:
+        found = api.items("/v1/audit", most, order="desc") if most else []
+        found.reverse()
+        if not follow:
+            _show(desk, found)
+            return
+        for event in found:
+            _line(desk, event)
+        after = found[-1]["position"] if found else _head(api)
+        while True:
+            page = api.get("/v1/audit/feed", after=after, wait=30)
+            for event in page["items"]:
+                _line(desk, event)
+                after = event["position"]
+
+
+@audit.command()
+@click.option("--account", metavar="ACCOUNT")
+@click.option("--actor")
+@click.option("--type", "kind", metavar="TYPE", help="Such as login.failed.")
+@click.option("--category")
+@click.option("--request-id")
+@click.option("--since", metavar="TIME", help="RFC 3339.")
+@click.option("--until", metavar="TIME", help="RFC 3339.")
+@click.option("--order", type=click.Choice(["asc", "desc"]), default="asc")
+@click.option("-n", "most", type=click.IntRange(1), help="At most so many.")
+@click.pass_obj
+def query(
+    desk: Desk, /, account: str | None, kind: str | None, most: int | None, **rest: Any
+) -> None:
+    """Find events."""
+    with desk.api() as api:
+        named = None if account is None else api.account_id(account)
+        _show(desk, api.items("/v1/audit", most, account=named, type=kind, **rest))
+
+
+@audit.command()
+@click.argument("position", type=click.IntRange(1))
+@click.pass_obj
+def show(desk: Desk, position: int) -> None:
+    """Show one event."""
+    with desk.api() as api:
+        desk.show(api.get(f"/v1/audit/events/{position}"))
+
+
+def _head(api: Api) -> int:
+    newest = api.items("/v1/audit", 1, order="desc")
+    return int(newest[0]["position"]) if newest else 0
+
+
+def _show(desk: Desk, events: list[dict[str, Any]]) -> None:
+    if desk.as_json:
+        for event in events:
+            click.echo(json.dumps(event, ensure_ascii=False))
+        return
+    desk.table([_flat(event) for event in events], COLUMNS)
+
+
+def _line(desk: Desk, event: dict[str, Any]) -> None:
+    if desk.as_json:
+        click.echo(json.dumps(event, ensure_ascii=False))
+        return
+    flat = _flat(event)
+    click.echo("  ".join(str(flat[name]) for name in COLUMNS))
+
+
+def _flat(event: dict[str, Any]) -> dict[str, Any]:
+    actor = event["actor"]
+    named = f"{actor['type']}:{actor['id']}" if actor.get("id") else actor["type"]
+    return {**event, "actor": named, "data": json.dumps(event["data"], ensure_ascii=False)}

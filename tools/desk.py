@@ -1,0 +1,251 @@
+"""What every command has at hand: the options, a way to the API, and how answers are shown.
+
+Every account, role, token and audit verb is a call of the REST API: of a running server with
+`--server`, else of the same application in this process, with the operating-system user as caller.
+So both do the same, check the same and record the same.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import sys
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+import httpx
+from rich.console import Console
+from rich.table import Table
+
+from gatebook.api.local import local_client
+from gatebook.store.house import House, open_house
+from gatebook.store.settings import Settings
+
+DONE, REFUSED, USAGE, UNAVAILABLE, CONFIGURATION = 0, 1, 2, 3, 78
+TOKEN_VARIABLE = "GATEBOOK_TOKEN"  # noqa: S105 - the name of a variable
+DEFAULT_CONFIG = "gatebook.toml"
+
+
+class Failed(click.ClickException):
+    """A command that ends with an exit code of its own."""
+
+    def __init__(self, message: str, code: int = REFUSED) -> None:
+        super().__init__(message)
+        self.code = code
+
+    def show(self, file: Any = None) -> None:
+        """One line on standard error."""
+        click.echo(f"gatebook: {self.message}", file=file or sys.stderr)
+
+
+class Desk:
+    """The options of this run and all that hangs on them."""
+
+    def __init__(
+        self, *, config: str, as_json: bool, quiet: bool, yes: bool, server: str | None
+    ) -> None:
+        self.config = config
+        self.as_json = as_json
+        self.quiet = quiet
+        self.yes = yes
+        self.server = server
+        width = None if sys.stdout.isatty() else 10_000  # a pipe folds nothing
+        self.console = Console(highlight=False, width=width)
+        self.errors = Console(stderr=True, highlight=False)
+
+    # --- ways in
+
+    def settings(self) -> Settings:
+        """The configuration. Raises ConfigurationError."""
+        return Settings.load(self.config)
+
+    @contextmanager
+    def house(self) -> Iterator[House]:
+        """The store, opened directly."""
+        house = open_house(self.settings())
+        try:
+            house.prepare()
+            yield house
+        finally:
+            house.close()
+
+    @contextmanager
+    def api(self) -> Iterator[Api]:
+        """The REST API: a server's, or this process's own over the store."""
+        if self.server is not None:
+            headers = {"Authorization": f"Bearer {self.token()}"}
+            with httpx.Client(base_url=self.server, headers=headers, timeout=60) as client:
+                yield Api(client)
+            return
+        with self.house() as house, local_client(house, local_user(), _words()) as client:
+            yield Api(client)
+
+    def token(self) -> str:
+        """The access token for `--server`: from the environment, else from `gatebook login`."""
+        given = os.environ.get(TOKEN_VARIABLE)  # noqa: TID251 - where the contract puts it
+        if given:
+            return given.strip()
+        try:
+            return str(json.loads(session_file().read_text())["access_token"])
+        except (OSError, ValueError, KeyError):
+            raise Failed(
+                f"not signed in to {self.server}: set {TOKEN_VARIABLE}, or run: "
+                f"gatebook --server {self.server} login"
+            ) from None
+
+    def offline_only(self, verb: str) -> None:
+        """Refuses `--server` for a verb that works on the store itself."""
+        if self.server is not None:
+            raise Failed(f"{verb} works on the store itself; leave out --server", USAGE)
+
+    # --- ways out
+
+    def say(self, line: str) -> None:
+        """A line for people; nothing with --quiet or --json."""
+        if not self.quiet and not self.as_json:
+            self.console.print(line, markup=False)
+
+    def show(self, value: Any, rows: Sequence[tuple[str, Any]] | None = None) -> None:
+        """One thing: JSON, or names and values."""
+        if self.as_json:
+            click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+            return
+        table = Table(show_header=False, box=None, pad_edge=False)
+        for name, held in rows if rows is not None else value.items():
+            table.add_row(name, _cell(held))
+        self.console.print(table)
+
+    def table(self, items: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
+        """Many things: JSON, or a table of some columns."""
+        if self.as_json:
+            click.echo(json.dumps(list(items), indent=2, ensure_ascii=False))
+            return
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for column in columns:
+            table.add_column(column.replace("_", " "), overflow="fold")
+        for item in items:
+            table.add_row(*(_cell(_dig(item, column)) for column in columns))
+        self.console.print(table)
+
+    def confirm(self, question: str) -> None:
+        """Asks on a terminal; elsewhere --yes must have been said."""
+        if self.yes:
+            return
+        if not sys.stdin.isatty():
+            raise Failed(f"{question} Say --yes to do it without being asked.", USAGE)
+        click.confirm(question, abort=True)
+
+
+class Api:
+    """A client that turns problems into failures with the right exit code."""
+
+    def __init__(self, client: httpx.Client) -> None:
+        self._client = client
+
+    def get(self, path: str, **query: Any) -> Any:
+        """A resource."""
+        return self.call("GET", path, query=query)
+
+    def call(self, method: str, path: str, body: Any = None, query: Any = None) -> Any:
+        """One request. Returns the JSON of the answer, or None when it has no body."""
+        given = {name: value for name, value in (query or {}).items() if value is not None}
+        try:
+            answer = self._client.request(method, path, json=body, params=given)
+        except httpx.TransportError as error:
+            raise Failed(f"cannot reach the server: {error}", UNAVAILABLE) from error
+        if answer.is_success:
+            return answer.json() if answer.content else None
+        raise _failure(answer)
+
+    def items(self, path: str, /, most: int | None = None, **query: Any) -> list[dict[str, Any]]:
+        """All items of a list, page by page, at most `most`."""
+        found: list[dict[str, Any]] = []
+        after: str | None = None
+        while True:
+            size = 500 if most is None else min(500, most - len(found))
+            page = self.get(path, limit=size, after=after, **query)
+            found += page["items"]
+            after = page["next"]
+            if after is None or (most is not None and len(found) >= most):
+                return found
+
+    def account_id(self, named: str) -> str:
+        """The id of an account given by id or username."""
+        try:
+            return str(uuid.UUID(named))
+        except ValueError:
+            pass
+        wanted = named.casefold()
+        for item in self.items("/v1/accounts", q=named):
+            if (item["username"] or "").casefold() == wanted:
+                return str(item["id"])
+        raise Failed(f"there is no account {named!r}")
+
+
+def local_user() -> str:
+    """The operating-system user, as the log names him."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def session_file() -> Path:
+    """Where `gatebook login` keeps its tokens, readable by their owner only."""
+    base = os.environ.get("XDG_STATE_HOME")  # noqa: TID251 - the XDG base directory
+    return (Path(base) if base else Path.home() / ".local" / "state") / "gatebook" / "session.json"
+
+
+def read_secret(prompt: str, *, from_stdin: bool, confirm: bool = False) -> str:
+    """A secret from standard input or a prompt, never from an argument."""
+    if from_stdin:
+        line = sys.stdin.readline().rstrip("\r\n")
+        if not line:
+            raise Failed("standard input holds no password", USAGE)
+        return line
+    if not sys.stdin.isatty():
+        raise Failed("there is no terminal to ask on; use --password-stdin", USAGE)
+    answer: str = click.prompt(prompt, hide_input=True, confirmation_prompt=confirm)
+    return answer
+
+
+def _words() -> str:
+    """The command's own words, without anything that was given to it."""
+    context = click.get_current_context(silent=True)
+    return context.command_path.partition(" ")[2] if context is not None else ""
+
+
+def _failure(answer: httpx.Response) -> Failed:
+    try:
+        problem = answer.json()
+        detail = problem.get("detail") or problem.get("title") or ""
+        for error in problem.get("errors", []):
+            detail += f" ({error['pointer']}: {error['detail']})"
+    except ValueError:
+        detail = answer.text[:200]
+    code = UNAVAILABLE if answer.status_code in (429, 503) else REFUSED
+    return Failed(f"{detail or answer.reason_phrase} [{answer.status_code}]", code)
+
+
+def _dig(item: dict[str, Any], path: str) -> Any:
+    value: Any = item
+    for part in path.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, list):
+        return ", ".join(str(one) for one in value) or "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return " ".join(f"{name}={_cell(held)}" for name, held in value.items())
+    return str(value)

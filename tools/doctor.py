@@ -1,0 +1,165 @@
+"""`gatebook doctor` and `gatebook store info`: what is commonly wrong, each with its mend."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gatebook.projections import engine
+from gatebook.projections.registry import PROJECTIONS
+from gatebook.store.house import House, open_house
+from gatebook.store.passwords import Password
+from gatebook.store.settings import ConfigurationError, Settings
+from gatebook.tools.desk import CONFIGURATION, Desk
+
+Finding = dict[str, Any]
+
+
+@click.command()
+@click.pass_obj
+def doctor(desk: Desk) -> int:
+    """Check everything that is commonly wrong, and say how to mend it."""
+    desk.offline_only("doctor")
+    findings = list(_check(desk))
+    if desk.as_json:
+        desk.show(findings)
+    else:
+        desk.table(findings, ("check", "state", "found", "mend"))
+    if any(one["state"] == "cannot start" for one in findings):
+        return CONFIGURATION
+    return 1 if any(one["state"] == "wrong" for one in findings) else 0
+
+
+def _check(desk: Desk) -> Iterator[Finding]:
+    try:
+        settings = desk.settings()
+    except ConfigurationError as error:
+        yield _finding("configuration", "cannot start", str(error), "Mend that line.")
+        return
+    yield _finding("configuration", "good", desk.config)
+    yield from _files(Path(desk.config), settings)
+    try:
+        house = open_house(settings)
+    except ConfigurationError as error:
+        yield _finding("store and keyring", "cannot start", str(error), "See the message.")
+        return
+    try:
+        yield _finding("store and keyring", "good", f"{house.store.head()} events")
+        yield from _read_models(house)
+        yield _administrators(house)
+        yield from _signing(house)
+        yield _hashing(house)
+    finally:
+        house.close()
+
+
+def _files(config: Path, settings: Settings) -> Iterator[Finding]:
+    # Others may read the configuration unless a password stands in it; nobody may write it.
+    yield _file(config, 0o077 if "@" in settings.store.url else 0o022)
+    source = settings.master_key
+    private = [settings.path(name) for name in (source.key_file, source.passphrase_file) if name]
+    if settings.store_url.startswith("sqlite:///"):
+        database = Path(settings.store_url.removeprefix("sqlite:///"))
+        private += [database, database.with_suffix(".keys.db")]
+    for path in private:
+        yield _file(path, 0o077)
+
+
+def _file(path: Path, forbidden: int) -> Finding:
+    try:
+        found = path.stat()
+    except OSError as error:
+        return _finding(
+            str(path), "wrong", str(error.strerror), "Restore it, or run: gatebook init"
+        )
+    mode = stat.S_IMODE(found.st_mode)
+    if mode & forbidden:
+        return _finding(str(path), "wrong", f"mode {mode:04o}", f"chmod 600 {path}")
+    if found.st_uid != os.geteuid():
+        return _finding(
+            str(path),
+            "wrong",
+            f"belongs to user {found.st_uid}, this is user {os.geteuid()}",
+            f"chown {os.geteuid()} {path}, or run as its owner",
+        )
+    return _finding(str(path), "good", f"mode {mode:04o}")
+
+
+def _read_models(house: House) -> Iterator[Finding]:
+    for one in engine.status(house.store, PROJECTIONS):
+        found = f"position {one.position} of {one.head}"
+        if one.ready:
+            yield _finding(f"read model {one.name}", "good", found)
+        else:
+            mend = f"gatebook projection rebuild {one.name}"
+            yield _finding(f"read model {one.name}", "wrong", one.error or found, mend)
+
+
+def _administrators(house: House) -> Finding:
+    holders = house.access.holders("admin", house.clock.now())
+    if holders:
+        return _finding("administrators", "good", str(holders))
+    mend = "gatebook account create --username NAME --admin"
+    return _finding("administrators", "wrong", "nobody holds admin", mend)
+
+
+def _signing(house: House) -> Iterator[Finding]:
+    keys = house.keys.all(house.clock.now())
+    active = [key for key in keys if key.status == "active"]
+    if not active:
+        yield _finding("signing key", "wrong", "none signs", "gatebook key rotate-signing")
+        return
+    try:
+        house.keyring.signing_key(active[0].kid)
+    except KeyError:
+        mend = "Restore the keyring, or: gatebook key rotate-signing --lead 0"
+        yield _finding("signing key", "wrong", "its private half is gone", mend)
+    else:
+        yield _finding("signing key", "good", f"{active[0].algorithm} {active[0].kid[:12]}")
+
+
+def _hashing(house: House) -> Finding:
+    """What one hash costs here, and how many sign-ins a second that allows."""
+    password = Password("how long does one hash take", house.argon2)
+    began = time.perf_counter()
+    password.rehash()
+    seconds = time.perf_counter() - began
+    cores = os.cpu_count() or 1
+    found = f"{seconds * 1000:.0f} ms a hash, at most {cores / seconds:.1f} sign-ins a second"
+    return _finding("password hashing", "good", found)
+
+
+def _finding(check: str, state: str, found: str, mend: str = "") -> Finding:
+    return {"check": check, "state": state, "found": found, "mend": mend or None}
+
+
+@click.group()
+def store() -> None:
+    """The log's database."""
+
+
+@store.command()
+@click.pass_obj
+def info(desk: Desk) -> None:
+    """What the store is and what it holds."""
+    desk.offline_only("store info")
+    with desk.house() as house:
+        counts = house.access.counts()
+        url = house.settings.store.url
+        desk.show(
+            {
+                "dialect": house.store.dialect,
+                "url": url.partition("@")[2] or url,
+                "events": house.store.head(),
+                **counts,
+            }
+        )
+
+
+COMMANDS = (doctor, store)

@@ -1,0 +1,212 @@
+"""`gatebook projection`: the read models, and their rebuilding from the log."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from gatebook.domain import deployment
+from gatebook.domain.application.core import local
+from gatebook.domain.envelope import Entry
+from gatebook.projections import engine
+from gatebook.projections.errors import FoldFailed, SwitchedMeanwhile, UnknownProjection
+from gatebook.projections.projection import Projection
+from gatebook.projections.rebuild import dry_run, rebuild
+from gatebook.projections.registry import PROJECTIONS, projection_named
+from gatebook.projections.verify import verify
+from gatebook.store.house import House
+from gatebook.store.scratch import open_scratch
+from gatebook.tools.desk import Desk, Failed, local_user
+
+SHOWN = ("name", "kind", "status", "version", "generation", "position", "lag", "error")
+
+
+@click.group()
+def projection() -> None:
+    """The read models, and their rebuilding from the log."""
+
+
+@projection.command("list")
+@click.pass_obj
+def list_(desk: Desk) -> None:
+    """List the projections of this program."""
+    desk.table(
+        [
+            {
+                "name": one.name,
+                "kind": _kind(one.inline),
+                "version": one.version,
+                "tables": [table.name for table in one.tables],
+            }
+            for one in PROJECTIONS
+        ],
+        ("name", "kind", "version", "tables"),
+    )
+
+
+@projection.command()
+@click.pass_obj
+def status(desk: Desk) -> int:
+    """Where each projection stands. Exit code 1 when one is not ready."""
+    desk.offline_only("projection status")
+    with desk.house() as house:
+        found = engine.status(house.store, PROJECTIONS)
+    items = [{**msgspec.to_builtins(one), "kind": _kind(one.inline)} for one in found]
+    desk.table(items, SHOWN)
+    return 0 if all(one.ready for one in found) else 1
+
+
+@projection.command("rebuild")
+@click.argument("names", nargs=-1, metavar="[NAME...]")
+@click.option("--all", "everything", is_flag=True, help="Every projection.")
+@click.option("--dry-run", "dry", is_flag=True, help="Build, compare, and throw away.")
+@click.pass_obj
+def rebuild_(desk: Desk, names: tuple[str, ...], everything: bool, dry: bool) -> int:
+    """Build a new generation beside the old one, then switch. A server may go on meanwhile."""
+    desk.offline_only("projection rebuild")
+    chosen = _chosen(names, everything)
+    results: list[dict[str, Any]] = []
+    with desk.house() as house, _progress(desk) as bar:
+        for one in chosen:
+            with _failures():
+                results.append(_rebuilt(house, one, bar(one.name), dry=dry))
+    columns = ("name", "same") if dry else ("name", "generation", "position", "events")
+    desk.table(results, columns)
+    return 0 if all(one.get("same", True) for one in results) else 1
+
+
+@projection.command("verify")
+@click.argument("names", nargs=-1, metavar="[NAME...]")
+@click.option("--all", "everything", is_flag=True, help="Every projection.")
+@click.pass_obj
+def verify_(desk: Desk, names: tuple[str, ...], everything: bool) -> int:
+    """Fold the log afresh and compare it with the live rows. Exit code 1 when they differ."""
+    desk.offline_only("projection verify")
+    chosen = _chosen(names, everything or not names)
+    verdicts = []
+    with desk.house() as house, _progress(desk) as bar, tempfile.TemporaryDirectory() as scratch:
+        for one in chosen:
+            with _failures(), open_scratch(Path(scratch) / one.name) as empty:
+                verdicts.append(verify(house.store, one, empty, bar(one.name)))
+    if desk.as_json:
+        desk.show([msgspec.to_builtins(one) for one in verdicts])
+        return 0 if all(one.ok for one in verdicts) else 1
+    desk.table(
+        [
+            {
+                "name": verdict.name,
+                "position": verdict.position,
+                "table": table.table,
+                "rows": table.rows,
+                "different": table.different,
+                "digest": table.live[:16],
+            }
+            for verdict in verdicts
+            for table in verdict.tables
+        ],
+        ("name", "position", "table", "rows", "different", "digest"),
+    )
+    for verdict in verdicts:
+        for table in verdict.tables:
+            for difference in table.differences:
+                desk.errors.print(f"{difference}", markup=False)
+    return 0 if all(one.ok for one in verdicts) else 1
+
+
+@projection.command()
+@click.argument("name")
+@click.pass_obj
+def resume(desk: Desk, name: str) -> None:
+    """Let a halted projection try again."""
+    desk.offline_only("projection resume")
+    with desk.house() as house, _failures():
+        engine.resume(house.store, projection_named(name).name)
+    desk.say(f"{name} tries again.")
+
+
+@projection.command()
+@click.argument("name")
+@click.argument("position", type=click.IntRange(1))
+@click.pass_obj
+def skip(desk: Desk, name: str, position: int) -> None:
+    """Let a halted projection pass over one event. This is recorded in the log."""
+    desk.offline_only("projection skip")
+    desk.confirm(f"Leave event {position} out of {name} for ever?")
+    with desk.house() as house, _failures():
+        chosen = projection_named(name)
+        stream_id = deployment.STREAM_ID
+        event = deployment.ProjectionEventSkipped(projection=name, position=position)
+        house.app.record(
+            [Entry(stream_id, 0, event)],
+            local(local_user()),
+            house.clock.now(),
+            unordered=frozenset({stream_id}),
+        )
+        engine.skip(house.store, chosen.name, position)
+    desk.say(f"{name} passes over event {position}.")
+
+
+def _kind(inline: bool) -> str:
+    return "inline" if inline else "following"
+
+
+def _chosen(names: tuple[str, ...], everything: bool) -> list[Projection]:
+    if everything:
+        return list(PROJECTIONS)
+    if not names:
+        raise click.UsageError("Name projections, or say --all.")
+    with _failures():
+        return [projection_named(name) for name in names]
+
+
+def _rebuilt(
+    house: House, one: Projection, progress: Callable[[int, int], None], *, dry: bool
+) -> dict[str, Any]:
+    if dry:
+        compared = dry_run(house.store, one, progress)
+        return {"name": one.name, "same": compared.same, **msgspec.to_builtins(compared)}
+    built: dict[str, Any] = msgspec.to_builtins(rebuild(house.store, one, house.clock, progress))
+    return built
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    try:
+        yield
+    except (FoldFailed, SwitchedMeanwhile, UnknownProjection) as error:
+        raise Failed(str(error)) from error
+
+
+@contextmanager
+def _progress(desk: Desk) -> Iterator[Callable[[str], Callable[[int, int], None]]]:
+    """A bar a projection, on a terminal, with rate and time left."""
+    shown = sys.stderr.isatty() and not desk.quiet
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        console=desk.errors,
+        disable=not shown,
+    ) as bars:
+
+        def bar(name: str) -> Callable[[int, int], None]:
+            task = bars.add_task(name, total=1, rate="")
+
+            def tell(done: int, total: int) -> None:
+                speed = bars.tasks[task].speed
+                rate = f"{speed:,.0f} events/s" if speed else ""
+                bars.update(task, completed=done, total=max(total, 1), rate=rate)
+
+            return tell
+
+        yield bar

@@ -1,0 +1,183 @@
+"""`gatebook init`, `serve`, `login`, `logout`, `whoami`."""
+
+from __future__ import annotations
+
+import json
+import os
+from base64 import b32encode
+from pathlib import Path
+
+import click
+import httpx
+
+from gatebook.api.server import serve as serve_forever
+from gatebook.domain.application.core import local
+from gatebook.store.house import House, open_house
+from gatebook.store.master_key import write_key_file
+from gatebook.store.settings import ConfigurationError, Settings
+from gatebook.tools.desk import (
+    UNAVAILABLE,
+    USAGE,
+    Api,
+    Desk,
+    Failed,
+    local_user,
+    read_secret,
+    session_file,
+)
+
+TEMPLATE = """\
+# Gatebook. Every key: RUNBOOK.md, "Settings". Any key can be overridden by the environment:
+# GATEBOOK__SERVER__LISTEN=127.0.0.1:9000
+
+[server]
+listen = "127.0.0.1:8440"
+
+[store]
+url = "sqlite:///gatebook.db"
+
+[master_key]
+key_file = "master.key"
+"""
+
+
+@click.command()
+@click.option("--data-dir", default=".", metavar="DIR", help="Where everything is put.")
+@click.option("--first-admin", metavar="NAME", help="Also create the first admin.")
+@click.pass_obj
+def init(desk: Desk, data_dir: str, first_admin: str | None) -> None:
+    """Make the configuration, the master key, the store and the first signing key."""
+    directory = Path(data_dir)
+    config, key = directory / "gatebook.toml", directory / "master.key"
+    made: list[str] = []
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not config.exists():
+            _write(config, TEMPLATE)
+            made.append(str(config))
+        settings = Settings.load(config)
+        if settings.master_key.key_file and not key.exists():
+            if _has_store(settings):
+                raise ConfigurationError(f"the store is there but {key} is not; restore the key")
+            write_key_file(settings.path(settings.master_key.key_file))
+            made.append(str(key))
+    except OSError as error:
+        raise ConfigurationError(f"{error.filename}: {error.strerror}") from error
+    house = open_house(settings, create=True)
+    try:
+        before = house.store.head()
+        house.prepare()
+        made += [f"the store {settings.store.url}"] if before == 0 else []
+        admin = _seat(house, first_admin)
+    finally:
+        house.close()
+    if desk.as_json:
+        click.echo(json.dumps({"config": str(config), "made": made, "first_admin": admin}))
+        return
+    _tell(desk, config, made, admin)
+
+
+def _seat(house: House, username: str | None) -> dict[str, str] | None:
+    """The first admin's name and password, shown this once; None when the seat is taken."""
+    if username is None or not house.bootstrap.available():
+        return None
+    password = b32encode(house.ids.secret(15)).decode().lower()
+    house.bootstrap.local_admin(local(local_user()), username, house.plaintext(password))
+    return {"username": username, "password": password}
+
+
+def _tell(desk: Desk, config: Path, made: list[str], admin: dict[str, str] | None) -> None:
+    if not made and admin is None:
+        desk.say(f"{config}: nothing to do, it is all there.")
+        return
+    desk.say("Made " + ", ".join(made) + ".")
+    if admin is not None:
+        desk.say(f"The first admin is {admin['username']}, the password {admin['password']}")
+        desk.say("It is shown this once.")
+    desk.say("Next:")
+    if admin is None:
+        desk.say(f"  gatebook --config {config} account create --username admin --admin")
+    desk.say(f"  gatebook --config {config} serve")
+    desk.say("Keep a copy of master.key somewhere else: without it the store cannot be read.")
+
+
+@click.command()
+@click.pass_obj
+def serve(desk: Desk) -> int:
+    """Serve until SIGTERM."""
+    desk.offline_only("serve")
+    return serve_forever(desk.config)
+
+
+@click.command()
+@click.option("--username", prompt=True)
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+@click.pass_obj
+def login(desk: Desk, username: str, password_stdin: bool) -> None:
+    """Sign in to --server, for the commands that follow."""
+    if desk.server is None:
+        raise Failed("login needs --server URL", USAGE)
+    password = read_secret("Password", from_stdin=password_stdin)
+    with httpx.Client(base_url=desk.server, timeout=60) as client:
+        body = {"username": username, "password": password}
+        pair = Api(client).call("POST", "/v1/auth/login", body)
+    path = session_file()
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    _write(path, json.dumps({"server": desk.server, **pair}))
+    desk.say(f"Signed in to {desk.server} as {username} for {pair['expires_in']} seconds.")
+
+
+@click.command()
+@click.pass_obj
+def logout(desk: Desk) -> None:
+    """End the session that `login` began."""
+    if desk.server is None:
+        raise Failed("logout needs --server URL", USAGE)
+    try:
+        with desk.api() as api:
+            api.call("POST", "/v1/auth/logout")
+    except Failed as failure:
+        if failure.code == UNAVAILABLE:
+            raise
+    session_file().unlink(missing_ok=True)
+    desk.say("Signed out.")
+
+
+@click.command()
+@click.pass_obj
+def whoami(desk: Desk) -> None:
+    """Show who the commands act as."""
+    if desk.server is None:
+        from gatebook.tools.desk import local_user
+
+        desk.show({"actor": f"local:{local_user()}"})
+        return
+    with desk.api() as api:
+        me = api.get("/v1/auth/me")
+    account = me["account"]
+    desk.show(
+        me,
+        [
+            ("account", account["id"]),
+            ("username", account["username"]),
+            ("roles", account["roles"]),
+            ("permissions", me["permissions"]),
+        ],
+    )
+
+
+def _write(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _has_store(settings: Settings) -> bool:
+    url = settings.store_url
+    return url.startswith("sqlite:///") and Path(url.removeprefix("sqlite:///")).exists()
+
+
+COMMANDS = (init, serve, login, logout, whoami)
