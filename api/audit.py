@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated, Final, Literal
 from uuid import UUID
 
@@ -17,19 +17,22 @@ from gatebook.api.events import Event, event_of
 from gatebook.api.reply import Reply
 from gatebook.api.schemas import HistoryEntry, Instant, Limit, Page, Paging, Position
 from gatebook.api.words import sentence
+from gatebook.domain.catalogue import CATEGORIES, TYPES
 from gatebook.domain.envelope import Recorded
-from gatebook.domain.errors import NotFound
+from gatebook.domain.errors import InvalidValue, NotFound
 from gatebook.projections.audit import AuditFilter, AuditView
 from gatebook.store.log import Log
 
 SLICE: Final = 0.5
 """Seconds that a waiting feed sleeps before it looks whether it should end."""
 
+ACTOR_TYPES: Final = frozenset({"account", "anonymous", "local", "system"})
+
 Word = Annotated[str, msgspec.Meta(max_length=200)]
 
 
 class AuditQuery(Paging, frozen=True, kw_only=True):
-    """Which events: `since` <= recorded_at < `until`. `actor`: `account:<id>`, `local:<name>`."""
+    """Which events: `since` <= recorded_at < `until`. See `_actor` for `actor`."""
 
     account: UUID | None = None
     actor: Word | None = None
@@ -59,11 +62,13 @@ class Feed(msgspec.Struct, frozen=True):
 def browse(call: Call[None, AuditQuery]) -> Reply:
     """GET /v1/audit"""
     query = call.query
-    kind, _, actor_id = (query.actor or "").rpartition(":")
+    _known(query.type, TYPES, "/type")
+    _known(query.category, CATEGORIES, "/category")
+    kind, actor_id = _actor(query.actor)
     wanted = AuditFilter(
         account_id=query.account,
-        actor_type=kind or None,
-        actor_id=actor_id or None,
+        actor_type=kind,
+        actor_id=actor_id,
         type=query.type,
         category=query.category,
         request_id=query.request_id,
@@ -79,6 +84,22 @@ def browse(call: Call[None, AuditQuery]) -> Reply:
         lambda recorded: event_of(call.house, recorded),
     )
     return Reply(200, shown, headers)
+
+
+def _known(given: str | None, known: Collection[str], pointer: str) -> None:
+    """A misspelt filter is an error, not an empty answer."""
+    if given is not None and given not in known:
+        raise InvalidValue(f"There is no {pointer[1:]} {given!r} in the log.", pointer)
+
+
+def _actor(given: str | None) -> tuple[str | None, str | None]:
+    """`account:<id>`, `local:<name>`, a kind of actor alone, or an account's id alone."""
+    if given is None:
+        return None, None
+    kind, colon, actor_id = given.partition(":")
+    if colon:
+        return kind, actor_id
+    return (given, None) if given in ACTOR_TYPES else (None, given)
 
 
 def history(call: Call[None, Paging]) -> Reply:

@@ -29,7 +29,7 @@ REQUEST_SECONDS: Final = 20.0
 
 DRAIN_SECONDS: Final = 30.0
 SEND_BYTES: Final = 18_000
-"""waitress then lets its main loop sleep while a request is worked on, where it would spin."""
+"""Less is held back until the answer is whole: one write to the socket instead of two."""
 
 
 class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
@@ -104,6 +104,17 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # as above
             self.begun = None
         return taken
 
+    def writable(self) -> bool:
+        """Whether there is something to send now.
+
+        waitress asks to write as soon as there is anything to send, and then does not send it
+        while a request is worked on: between two writes of a slow answer its loop would spin.
+        """
+        if self.will_close or self.close_when_flushed:
+            return True
+        held_back = bool(self.requests) and self.total_outbufs_len < self.adj.send_bytes
+        return bool(self.total_outbufs_len) and not held_back
+
     def give_up(self) -> None:
         """Ends a request that does not arrive, with an answer if nothing is under way."""
         with self.requests_lock:
@@ -158,7 +169,6 @@ class Engine:
         adjustments = Adjustments(
             sockets=[listening],
             ident="",
-            send_bytes=SEND_BYTES,
             connection_limit=CONNECTIONS,
             channel_timeout=IDLE,
             cleanup_interval=1,
@@ -167,6 +177,8 @@ class Engine:
             clear_untrusted_proxy_headers=not self._site.trusted_proxies,
             asyncore_use_poll=True,
         )
+        # Not through the constructor, which warns that the setting will go; waitress is pinned.
+        adjustments.send_bytes = SEND_BYTES
         family, kind, protocol = listening.family, listening.type, listening.proto
         listener = Listener(
             app,

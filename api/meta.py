@@ -41,8 +41,10 @@ def readiness(house: House) -> Readiness:
         for one in engine.status(house.store, PROJECTIONS):
             position = one.head
             standings.append(Standing(one.name, one.status, one.position, one.lag))
-            if one.status != "live":
-                problems.append(f"The read model {one.name} is {one.status} at {one.position}.")
+            if one.error_position is not None:
+                problems.append(f"The read model {one.name} halted at event {one.error_position}.")
+            elif one.status != "live":
+                problems.append(f"The read model {one.name} is {one.status}.")
             elif not one.ready:
                 problems.append(f"The read model {one.name} is {one.lag} events behind.")
     except Exception as error:

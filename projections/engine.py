@@ -18,7 +18,8 @@ from gatebook.projections.tables import LIVE, create_indexes, create_table
 class ProjectionStatus(msgspec.Struct, frozen=True):
     """How a projection stands. `lag` is in events; `wanted` is this program's version of it.
 
-    `status` is "live", "halted" or "missing"; `error` says why it halted, in words.
+    `status` is "live", "halted" or "missing"; `error` says why it halted, in words, and
+    `error_position` at which event.
     """
 
     name: str
@@ -31,6 +32,7 @@ class ProjectionStatus(msgspec.Struct, frozen=True):
     lag: int
     status: str
     error: str | None
+    error_position: int | None
 
     @property
     def ready(self) -> bool:
@@ -113,6 +115,7 @@ def _status(projection: Projection, at: bookkeeping.Standing | None, head: int) 
         lag=head - at.position if at is not None else head,
         status=at.status if at is not None else "missing",
         error=at.error if at is not None else None,
+        error_position=at.error_position if at is not None else None,
     )
 
 

@@ -13,6 +13,8 @@ from gatebook.store.settings import ConfigurationError
 from gatebook.tools import accounts, audit, doctor, keys, projections, roles, serving, tokens
 from gatebook.tools.desk import CONFIGURATION, DEFAULT_CONFIG, REFUSED, UNAVAILABLE, Desk, Failed
 
+GLOBAL_FLAGS = frozenset({"--json", "--quiet", "--yes"})
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
@@ -60,8 +62,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 def run(arguments: list[str] | None = None) -> int:
     """Runs one command. Returns its exit code: 0, 1 refused, 2 usage, 3 unavailable, 78."""
+    words = _globals_first(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = gatebook.main(arguments, prog_name="gatebook", standalone_mode=False)
+        code = gatebook.main(words, prog_name="gatebook", standalone_mode=False)
     except click.exceptions.Exit as ended:
         return ended.exit_code
     except click.Abort:
@@ -84,6 +87,13 @@ def run(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         return REFUSED
     return code if isinstance(code, int) else 0
+
+
+def _globals_first(words: list[str]) -> list[str]:
+    """Lets the global flags stand behind the command too, as scripts write them."""
+    end = words.index("--") if "--" in words else len(words)
+    flags = [word for word in words[:end] if word in GLOBAL_FLAGS]
+    return flags + [word for word in words[:end] if word not in GLOBAL_FLAGS] + words[end:]
 
 
 def _say(message: str, code: int) -> int:

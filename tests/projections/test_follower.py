@@ -258,7 +258,7 @@ def test_what_is_far_behind_is_built_anew(house: House, monkeypatch: pytest.Monk
 
 def test_a_build_is_interrupted_by_the_end(house: House) -> None:
     """A follower that is asked to end while it builds stops at once; the next one goes on."""
-    house.append(ALICE, CREATED, BAD, BAD)
+    house.append(ALICE, CREATED, *[account.AccountTokensRevoked()] * 1_200)
     newer = msgspec.structs.replace(audit.PROJECTION, version=2)
 
     class EndsAtOnce(threading.Event):
