@@ -154,26 +154,25 @@ def show(call: Call[None, None]) -> Reply:
 
 
 def feed(call: Call[None, FeedQuery]) -> Reply:
-    """GET /v1/audit/feed. When too many wait already, it answers at once."""
+    """GET /v1/audit/feed. When too many wait already it answers at once: come back in a second."""
     query, log = call.query, call.house.store
-    if query.wait and log.head() <= query.after and call.site.waiters.acquire(blocking=False):
-        try:
-            _wait(call, query.after, query.wait)
-        finally:
-            call.site.waiters.release()
+    headers: dict[str, str] = {}
+    if query.wait and log.head() <= query.after:
+        if call.site.waiters.acquire(blocking=False):
+            try:
+                _wait(call, query.after, query.wait)
+            finally:
+                call.site.waiters.release()
+        else:
+            headers["Retry-After"] = "1"
     found = log.read(query.after, query.limit)
     last = found[-1].position if found else query.after
-    return Reply(
-        200,
-        Feed([event_of(call.house, recorded) for recorded in found], str(last)),
-        {lists.POSITION: str(last)},
-    )
+    shown = Feed([event_of(call.house, recorded) for recorded in found], str(last))
+    return Reply(200, shown, headers | {lists.POSITION: str(last)})
 
 
 def _wait(call: Call[None, FeedQuery], after: int, seconds: int) -> None:
     deadline = time.monotonic() + seconds
-    while (left := deadline - time.monotonic()) > 0:
-        if call.site.stopping.is_set() or call.gone():
-            return
+    while (left := deadline - time.monotonic()) > 0 and not call.site.stopping.is_set():
         if call.house.store.wait(after, min(left, SLICE)) > after:
             return

@@ -10,19 +10,19 @@ import msgspec
 from gatebook.api import decoding, lists
 from gatebook.api.accounts import account_of, existing
 from gatebook.api.call import Call, remembered
-from gatebook.api.reply import Reply
-from gatebook.api.schemas import (
+from gatebook.api.credential_schemas import (
     CheckQuery,
     Login,
     LogoutQuery,
     Me,
-    Nothing,
-    Paging,
     Pair,
     PasswordChange,
     Renewal,
     Session,
 )
+from gatebook.api.problems import Problem
+from gatebook.api.reply import Reply
+from gatebook.api.schemas import Nothing, Paging
 from gatebook.domain.application.tokens import TokenPair
 from gatebook.domain.errors import Forbidden, InvalidCredentials, Remembered
 from gatebook.projections.access_view import LiveSession
@@ -111,7 +111,7 @@ def check(call: Call[None, CheckQuery]) -> Reply:
     if query.permission is not None and query.permission not in caller.permissions:
         raise Forbidden(query.permission)
     if query.role is not None and query.role not in caller.roles:
-        raise Forbidden(query.role, f"This needs the role {query.role}.")
+        raise Problem("forbidden", f"This needs the role {query.role}.")
     headers = {
         "Gatebook-Account": str(caller.account_id),
         "Gatebook-Username": quote(caller.username or "", safe="@ +"),

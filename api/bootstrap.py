@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from gatebook.api.auth import pair_of
 from gatebook.api.call import Call
+from gatebook.api.credential_schemas import BootstrapBody, BootstrapState
 from gatebook.api.reply import Reply
-from gatebook.api.schemas import BootstrapBody, BootstrapState
 from gatebook.domain.application.core import By
 from gatebook.domain.application.tokens import TokenPair
 from gatebook.domain.errors import InvalidCredentials, SeatTaken

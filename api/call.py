@@ -36,8 +36,7 @@ class Retry(msgspec.Struct, frozen=True):
 class Call(msgspec.Struct, Generic[B, Q], frozen=True):
     """A request that has passed every check before its handler.
 
-    `now` is in microseconds since the epoch; `principal` is None on public routes. `gone` says
-    whether the client has hung up.
+    `now` is in microseconds since the epoch; `principal` is None on public routes.
     """
 
     house: House
@@ -52,7 +51,6 @@ class Call(msgspec.Struct, Generic[B, Q], frozen=True):
     query: Q
     if_match: int | None
     retry: Retry | None
-    gone: Callable[[], bool]
 
     @property
     def account_id(self) -> UUID:

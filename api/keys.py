@@ -6,8 +6,9 @@ import msgspec
 
 from gatebook.api import decoding, lists
 from gatebook.api.call import Call
+from gatebook.api.credential_schemas import KeyOrder, Rotation, SigningKey
 from gatebook.api.reply import Reply
-from gatebook.api.schemas import KeyOrder, Nothing, Paging, Rotation, SigningKey
+from gatebook.api.schemas import Nothing, Paging
 from gatebook.domain.application.keys import KeyView
 
 SECOND = 1_000_000

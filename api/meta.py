@@ -7,9 +7,10 @@ from typing import Final
 import msgspec
 
 from gatebook.api.call import Call
+from gatebook.api.credential_schemas import KeySet
 from gatebook.api.metrics import CONTENT_TYPE
 from gatebook.api.reply import Reply, Text
-from gatebook.api.schemas import Health, KeySet, Metadata, Readiness, Standing
+from gatebook.api.schemas import Health, Metadata, Readiness, Standing
 from gatebook.projections import engine
 from gatebook.projections.registry import PROJECTIONS
 from gatebook.store.house import House

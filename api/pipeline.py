@@ -73,7 +73,6 @@ class Responder:
             query=query,
             if_match=headers.if_match(req.get_header("If-Match")) if route.if_match else None,
             retry=self._retry(req, principal, raw) if route.method == "POST" else None,
-            gone=req.env.get("waitress.client_disconnected", _present),
         )
         return route.handler(call)
 
@@ -130,7 +129,3 @@ def send(resp: falcon.Response, rendered: Rendered) -> None:
     if rendered.body:
         resp.data = rendered.body
         resp.content_type = rendered.media_type
-
-
-def _present() -> bool:
-    return False

@@ -6,14 +6,7 @@ from gatebook.api import decoding, lists
 from gatebook.api.accounts import etag, existing
 from gatebook.api.call import Call
 from gatebook.api.reply import Reply
-from gatebook.api.schemas import (
-    Grant,
-    GrantQuery,
-    Paging,
-    Permission,
-    Role,
-    RoleBody,
-)
+from gatebook.api.schemas import Grant, GrantQuery, Paging, Permission, Role, RoleBody
 from gatebook.domain.errors import NotFound
 from gatebook.domain.permissions import CATALOGUE
 from gatebook.projections.access_view import DefinedRole, HeldRole

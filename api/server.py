@@ -10,6 +10,7 @@ from typing import Final
 
 from eventsourcing.persistence import PersistenceError
 
+from gatebook.api import logs
 from gatebook.api.supervisor import Place, Supervisor
 from gatebook.projections.errors import FoldFailed
 from gatebook.store.house import open_house
@@ -38,6 +39,7 @@ def serve(config: str | Path) -> int:
         except ConfigurationError as error:
             listening.close()
             return _refuse(str(error))
+    logs.configure()
     address = _address(listening)
     places = _places(str(Path(config).resolve()), settings, listening, management)
     try:

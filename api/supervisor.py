@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import select
 import signal
 import socket
@@ -23,6 +24,8 @@ STOP_SECONDS: Final = 35.0
 """A little more than a worker takes to finish what it accepted."""
 
 START_SECONDS: Final = 120.0
+
+_log = logging.getLogger("gatebook.supervisor")
 
 
 class Child:
@@ -71,6 +74,8 @@ class Place:
     def tend(self, now: float) -> None:
         """Notices a death, and starts the next child when its time has come."""
         if self.child is not None and self.child.process.poll() is not None:
+            code = self.child.process.returncode
+            _log.warning("died", extra={"fields": {"name": self.name, "code": code}})
             self.child.link.close()
             self.child = None
             self._deaths.append(now)

@@ -7,17 +7,17 @@ import msgspec
 from gatebook.api import authentication, decoding, lists
 from gatebook.api.accounts import existing
 from gatebook.api.call import Call
-from gatebook.api.reply import Reply
-from gatebook.api.schemas import (
+from gatebook.api.credential_schemas import (
     Issued,
     ListedToken,
-    Paging,
     Presented,
     TokenAccount,
     TokenClaims,
     TokenOrder,
     Verdict,
 )
+from gatebook.api.reply import Reply
+from gatebook.api.schemas import Paging
 from gatebook.domain.application.tokens import IssuedToken
 from gatebook.domain.ports import Claims, LiveToken
 from gatebook.projections import access_view

@@ -18,6 +18,7 @@ from gatebook.domain.catalogue import EVENTS, UPCASTERS
 from gatebook.domain.envelope import Actor, Entry, Metadata
 from gatebook.domain.event import Event, UnreadableEvent
 from gatebook.store.batch import EncodedEvent
+from gatebook.store.master_key import KeyringDamaged
 
 ENCODER = msgspec.msgpack.Encoder(uuid_format="bytes")
 
@@ -148,7 +149,8 @@ class EventMapper(Mapper[UUID]):
                 if shape.sealed is None
                 else self._opened(shape, stream_id, version, payload)
             )
-        except Exception as error:
+        except (msgspec.MsgspecError, KeyringDamaged, ValueError, TypeError) as error:
+            # A keyring that cannot be reached is no fault of the event, and passes through.
             raise UnreadableEvent(position, topic, str(error)) from error
         while (upcast := self._upcasters.get(type(event))) is not None:
             event = upcast(event)

@@ -95,7 +95,7 @@ def test_an_accounts_life_at_the_command_line(cli):
     assert cli("--yes", "account", "erase", account_id)[0] == 0
     gone = as_json(cli("--json", "account", "show", account_id))
     assert (gone["username"], gone["email"], gone["display_name"]) == (None, None, None)
-    code, output, _errors = cli("--json", "audit", "query", "--account", account_id)
+    _code, output, _errors = cli("--json", "audit", "query", "--account", account_id)
     events = [json.loads(line) for line in output.splitlines()]
     assert {event["actor"]["type"] for event in events} == {"local"}
     assert [event["type"] for event in events if event["category"] == "account"] == [
@@ -113,7 +113,7 @@ def test_an_accounts_life_at_the_command_line(cli):
 def test_reading_past_the_api_is_recorded(cli):
     """Whoever lists accounts offline is in the log, with the words of his command."""
     cli("account", "list")
-    code, output, _errors = cli("--json", "audit", "query", "--type", "console.used")
+    _code, output, _errors = cli("--json", "audit", "query", "--type", "console.used")
     used = [json.loads(line) for line in output.splitlines()]
     assert [event["data"]["command"] for event in used] == ["account list", "audit query"]
     assert all(event["actor"]["type"] == "local" for event in used)
@@ -197,7 +197,7 @@ def test_read_models_are_rebuilt_and_verified(cli, deployment):
 def test_doctor_finds_what_is_wrong(cli, deployment):
     """All good is code 0; a key that others can read is named with its mend, code 78."""
     cli("account", "list")
-    code, output, errors = cli("doctor")
+    code, output, _errors = cli("doctor")
     assert code == 0, output
     (deployment.directory / "master.key").chmod(0o640)
     code, output, _errors = cli("doctor")
@@ -220,7 +220,7 @@ def test_through_a_server(cli, deployment):
         assert cli(*words, "role", "grant", "far", "viewer")[0] == 0
         names = {item["username"] for item in as_json(cli("--json", *words, "account", "list"))}
         assert names == {ADMIN, "far"}
-        code, output, _errors = cli("--json", *words, "audit", "query", "--type", "role.granted")
+        _code, output, _errors = cli("--json", *words, "audit", "query", "--type", "role.granted")
         assert json.loads(output.splitlines()[-1])["actor"]["type"] == "account"
         assert cli(*words, "logout")[0] == 0
         assert cli(*words, "whoami")[0] == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from uuid import UUID
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gatebook.domain import (
@@ -25,6 +26,7 @@ from gatebook.domain import (
 )
 from gatebook.domain.envelope import Actor, Entry, Metadata
 from gatebook.domain.event import Event
+from gatebook.store.master_key import KeyringDamaged
 
 ALICE = UUID("a11ce000-0000-4000-8000-000000000001")
 SESSION = UUID("01920000-0000-7000-8000-000000000003")
@@ -151,7 +153,10 @@ class FixedKeys:
         """The plaintext, unless the key is destroyed."""
         if name in self.destroyed:
             return None
-        return self._cipher(name).decrypt(sealed[:12], sealed[12:], associated)
+        try:
+            return self._cipher(name).decrypt(sealed[:12], sealed[12:], associated)
+        except InvalidTag as error:
+            raise KeyringDamaged("altered or moved") from error
 
     def create_named(self, name: str) -> None:
         """Every key exists."""

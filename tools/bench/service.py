@@ -25,10 +25,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gatebook.domain.application.core import local
-from gatebook.store.house import open_house
+from gatebook.projections.rebuild import rebuild
+from gatebook.projections.registry import PROJECTIONS
+from gatebook.store.house import House, open_house
 from gatebook.store.master_key import write_key_file
 from gatebook.store.passwords import Password
 from gatebook.store.settings import Settings
+from gatebook.tools.bench.synthesize import Real, synthesize
 
 PASSWORD = "copper lantern river 27"
 CONFIG = """\
@@ -64,9 +67,9 @@ def measure(directory: Path, url: str, events: int, seconds: float) -> None:
     write_key_file(directory / "master.key")
     house = open_house(Settings.load(config, {}), create=True)
     house.prepare()
-    house.bootstrap.local_admin(local("bench"), "admin", house.plaintext(PASSWORD))
     if events:
-        synthesise(house, events)
+        fill(house, events)
+    house.bootstrap.local_admin(local("bench"), "admin", house.plaintext(PASSWORD))
     bare = sorted(timed(lambda: Password(PASSWORD, house.argon2).rehash()) for _ in range(15))
     head = house.store.head()
     house.close()
@@ -92,12 +95,17 @@ def measure(directory: Path, url: str, events: int, seconds: float) -> None:
 LOGIN = {"username": "admin", "password": PASSWORD}
 
 
-def synthesise(house: object, events: int) -> None:
-    """Fills the log with a realistic past."""
-    sys.path.insert(0, str(Path(__file__).parent))
-    import synthesize  # type: ignore[import-not-found]  # a script beside this one
-
-    synthesize.fill(house, events)
+def fill(house: House, events: int) -> None:
+    """Writes a made-up past, sealed as in life, then builds every read model from it."""
+    began = time.perf_counter()
+    head = synthesize(house.store, events, codec=Real(house))
+    print(f"synthetic past            {head / (time.perf_counter() - began):,.0f} events/s")
+    for projection in PROJECTIONS:
+        began = time.perf_counter()
+        built = rebuild(house.store, projection, house.clock, lambda _done, _total: None)
+        seconds = time.perf_counter() - began
+        rate = built.events / seconds
+        print(f"rebuild {projection.name:17} {rate:,.0f} events/s, {seconds:.1f} s")
 
 
 @contextmanager

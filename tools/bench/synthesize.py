@@ -12,13 +12,16 @@ import random
 import sys
 import time
 from collections.abc import Iterator
+from itertools import islice
+from typing import Protocol
 from uuid import UUID
 
 from gatebook.domain import account, attempts, password, role, session, token, username
-from gatebook.domain.envelope import ANONYMOUS, Metadata, account_actor, uuid8
+from gatebook.domain.envelope import ANONYMOUS, Entry, Metadata, account_actor, uuid8
 from gatebook.domain.event import Event
 from gatebook.domain.permissions import BUILT_IN
 from gatebook.projections.ports import Value
+from gatebook.store.house import House
 from gatebook.store.log import Log
 from gatebook.store.log_reader import LogTransaction
 from gatebook.store.opening import open_log
@@ -213,18 +216,56 @@ class Life:
         return self._by(None), [self._place(token.PRUNING_STREAM_ID, pruned)]
 
 
-def synthesize(log: Log, events: int, *, seed: int = 1, together: int = 5_000) -> int:
-    """Adds at least so many events to an empty log, past the writer but not past the triggers.
+class Codec(Protocol):
+    """How entries and envelopes become bytes."""
 
-    Each save has its own metadata, as in life. Returns the head.
+    def encode_entry(self, entry: Entry) -> bytes: ...
+
+    def encode_metadata(self, metadata: Metadata) -> bytes: ...
+
+
+class Plain:
+    """Unsealed: what the log costs before any cryptography."""
+
+    def encode_entry(self, entry: Entry) -> bytes:
+        return plain_codec.encode(entry.event)
+
+    def encode_metadata(self, metadata: Metadata) -> bytes:
+        return plain_codec.encode(metadata)
+
+
+class Real:
+    """As a deployment stores them: a key an account, personal fields sealed."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    def encode_entry(self, entry: Entry) -> bytes:
+        if isinstance(entry.event, account.AccountCreated):
+            self._house.keyring.create_subject(entry.originator_id)
+        return self._house.mapper.to_stored_event(entry).state
+
+    def encode_metadata(self, metadata: Metadata) -> bytes:
+        return self._house.mapper.encode_metadata(metadata)
+
+
+def synthesize(
+    log: Log, events: int, *, seed: int = 1, together: int = 5_000, codec: Codec | None = None
+) -> int:
+    """Adds at least so many events to a log, past the writer but not past the triggers.
+
+    Each save has its own metadata, as in life. A log that has begun has its roles already.
+    Returns the head.
     """
+    codec = codec or Plain()
     rows: list[tuple[Value, ...]] = []
-    position = 0
-    for metadata, placed in Life(seed).saves():
-        envelope = plain_codec.encode(metadata)
+    position = log.head()
+    events += position
+    for metadata, placed in islice(Life(seed).saves(), 1 if position else 0, None):
+        envelope = codec.encode_metadata(metadata)
         for stream_id, version, event in placed:
             position += 1
-            payload = plain_codec.encode(event)
+            payload = codec.encode_entry(Entry(stream_id, version, event))
             stored_id = stream_id.bytes if log.dialect == "sqlite" else str(stream_id)
             rows.append((position, metadata.at, stored_id, version, event.TOPIC, envelope, payload))
         if len(rows) >= together or position >= events:
