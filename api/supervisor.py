@@ -23,8 +23,6 @@ LONGEST_PAUSE: Final = 5.0
 STOP_SECONDS: Final = 35.0
 """A little more than a worker takes to finish what it accepted."""
 
-START_SECONDS: Final = 120.0
-
 _log = logging.getLogger("gatebook.supervisor")
 
 

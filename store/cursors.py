@@ -23,12 +23,14 @@ class Cursors:
     def seal(self, kind: str, *values: Part) -> str:
         """A cursor as the client gets it."""
         body = msgspec.msgpack.encode(values)
-        return urlsafe_b64encode(self._mac(kind, body) + body).rstrip(b"=").decode()
+        return _text(self._mac(kind, body) + body)
 
     def open(self, kind: str, text: str) -> tuple[Part, ...]:
         """The values of a cursor that was made here for this list. Raises InvalidValue."""
         try:
             raw = urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
+            if _text(raw) != text:
+                raise ValueError("not canonical")
             mac, body = raw[:MAC_BYTES], raw[MAC_BYTES:]
             if not hmac.compare_digest(mac, self._mac(kind, body)):
                 raise ValueError("forged")
@@ -40,3 +42,7 @@ class Cursors:
 
     def _mac(self, kind: str, body: bytes) -> bytes:
         return self._keyring.derive("cursors", kind.encode(), body)[:MAC_BYTES]
+
+
+def _text(raw: bytes) -> str:
+    return urlsafe_b64encode(raw).rstrip(b"=").decode()

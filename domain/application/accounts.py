@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Literal, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -17,10 +18,14 @@ from gatebook.domain.errors import (
     Forbidden,
     InvalidValue,
     NotFound,
+    Refusal,
     SelfLockout,
     StaleVersion,
+    StoreUnavailable,
 )
 from gatebook.domain.ports import Plaintext
+
+T = TypeVar("T")
 
 KINDS = ("human", "system")
 MAX_DISPLAY_NAME = 200
@@ -138,7 +143,6 @@ class Accounts:
         if kind not in KINDS:
             raise InvalidValue("type is human or system.", "/type")
         secret = self.secret(plaintext, profile)
-        self._app.keys.create_subject(account_id)
 
         def decide(now: int) -> Decision[AccountView]:
             created = self.creation(account_id, kind, profile, secret)
@@ -146,7 +150,21 @@ class Accounts:
             view = fresh.after([accounts.AccountCreated(kind=kind, profile=profile)], now)
             return Decision(view, created)
 
-        return self._app.run(by, decide)
+        return self.run_creation(by, account_id, decide)
+
+    def run_creation(self, by: By, account_id: UUID, decide: Callable[[int], Decision[T]]) -> T:
+        """Runs a command that creates an account, and leaves no key behind when it is refused.
+
+        When it is not known whether the append took place, the key stays: an account without its
+        key could never be read. A crash before the append leaves a key that opens nothing.
+        """
+        try:
+            return self._app.run(by, decide)
+        except StoreUnavailable:
+            raise
+        except Refusal:
+            self._app.keys.destroy_subject(account_id)
+            raise
 
     def profile(self, name: str, display_name: str, email: str) -> Profile:
         """A checked profile. Raises InvalidValue."""
@@ -166,12 +184,13 @@ class Accounts:
     def creation(
         self, account_id: UUID, kind: str, profile: Profile, phc: str | None
     ) -> list[Entry]:
-        """All that a new account's append holds."""
+        """All that a new account's append holds. Makes the key that seals it, once it may be."""
         claimed = self.load_name(profile.username)
         entries = Loaded(account_id, 0, Account()).entries(
             accounts.decide(accounts.Create(kind, profile), Account())
         )
         entries += claimed.entries(username.claim(account_id, claimed.state))
+        self._app.keys.create_subject(account_id)
         if phc is not None:
             entries += Loaded(password.stream_id(account_id), 0, password.Password()).entries(
                 [password.new(account_id, phc, "created")]

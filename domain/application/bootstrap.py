@@ -67,7 +67,6 @@ class Bootstrap:
             raise SeatTaken("The first admin exists already.")
         account_id, profile = self._app.ids.account(), self._accounts.profile(name, "", "")
         phc = self._accounts.secret(plaintext, profile)
-        self._app.keys.create_subject(account_id)
 
         def decide(now: int) -> Decision[TokenPair]:
             entries, state, _view = self._admin(account_id, profile, phc, "token", now)
@@ -77,19 +76,18 @@ class Bootstrap:
             actor = account_actor(account_id)
             return Decision(pair, entries + opened, subject=account_id, actor=actor)
 
-        return self._app.run(by, decide)
+        return self._accounts.run_creation(by, account_id, decide)
 
     def local_admin(self, by: By, name: str, plaintext: Plaintext | None) -> AccountView:
         """Creates an administrator at the command line. Takes the seat if it is free."""
         account_id, profile = self._app.ids.account(), self._accounts.profile(name, "", "")
         phc = self._accounts.secret(plaintext, profile)
-        self._app.keys.create_subject(account_id)
 
         def decide(now: int) -> Decision[AccountView]:
             entries, _state, view = self._admin(account_id, profile, phc, "local", now)
             return Decision(view, entries)
 
-        return self._app.run(by, decide)
+        return self._accounts.run_creation(by, account_id, decide)
 
     def _admin(
         self,

@@ -187,7 +187,7 @@ class Gatebook(Application[UUID]):
             state, version = evolve(state, recorded.event), recorded.version
         return Loaded(stream_id, version, state)
 
-    def run(self, by: By, decide: Callable[[int], Decision[T]]) -> T:
+    def run(self, by: By, decide: Callable[[int], Decision[T]], *, attempts: int = ATTEMPTS) -> T:
         """Runs a command: decides, appends, answers. Whoever loses a race decides again.
 
         Raises the decision's refusal after it is recorded, Remembered for a command done before,
@@ -195,7 +195,7 @@ class Gatebook(Application[UUID]):
         A crash before the append leaves nothing; after it, the whole command.
         """
         try:
-            for _attempt in range(ATTEMPTS):
+            for _attempt in range(attempts):
                 now = self.clock.now()
                 answered = self._once(by, now, decide)
                 if answered is not None:

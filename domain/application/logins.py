@@ -24,6 +24,9 @@ MAX_UNKNOWN_AN_HOUR = 1_000
 NOBODY = uuid8(b"nobody")
 """Stands in for the account of a name that nobody has, so that both take the same path."""
 
+PATIENCE = 64
+"""How often a sign-in is decided: giving up would tell a name that is raced for from none."""
+
 REFUSED = "The username or the password is wrong."
 
 
@@ -51,8 +54,10 @@ class Logins:
         Raises InvalidCredentials, the same for every cause; the cause is in the log.
         """
 
+        verified: dict[tuple[UUID, int], bool] = {}
+
         def decide(now: int) -> Decision[TokenPair | None]:
-            tried = self._try(name, plaintext)
+            tried = self._try(name, plaintext, verified)
             if tried.account_id == NOBODY or tried.account.status == "erased":
                 return self._refuse_unknown(name, now)
             if tried.attempts.state.locked(now):
@@ -63,7 +68,7 @@ class Logins:
                 return self._refuse(tried, cause, now)
             return self._open(tried, plaintext, now)
 
-        pair = self._app.run(by, decide)
+        pair = self._app.run(by, decide, attempts=PATIENCE)
         assert pair is not None  # a refusal would have been raised
         return pair
 
@@ -97,7 +102,14 @@ class Logins:
 
     # --- details
 
-    def _try(self, name: str, plaintext: Plaintext) -> _Tried:
+    def _try(
+        self, name: str, plaintext: Plaintext, verified: dict[tuple[UUID, int], bool]
+    ) -> _Tried:
+        """Loads what a sign-in is decided from, and verifies the password against it.
+
+        A verdict on the same version of a password is kept: whoever lost a race for the count of
+        failures costs no second hash.
+        """
         app = self._app
         try:
             owner = self._accounts.load_name(name).state.owner
@@ -109,7 +121,10 @@ class Logins:
         tries = app.tail(
             attempts.stream_id(account_id, METHOD), attempts.TAIL, Attempts(), attempts.evolve
         )
-        return _Tried(account_id, account, held, tries, plaintext.matches(held.state.phc))
+        version = (account_id, held.version)
+        if version not in verified:
+            verified[version] = plaintext.matches(held.state.phc)
+        return _Tried(account_id, account, held, tries, verified[version])
 
     def _refuse_unknown(self, name: str, now: int) -> Decision[TokenPair | None]:
         app = self._app

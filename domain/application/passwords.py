@@ -39,9 +39,13 @@ class Passwords:
         if account_id is None:
             raise InvalidCredentials("Nobody is signed in.")
 
+        verified: dict[int, bool] = {}
+
         def decide(now: int) -> Decision[AccountView]:
             held, tries = self.load(account_id), self.load_attempts(account_id)
-            matched = current.matches(held.state.phc)
+            if held.version not in verified:
+                verified[held.version] = current.matches(held.state.phc)
+            matched = verified[held.version]
             loaded = self._accounts.load(account_id)
             if tries.state.locked(now):
                 self._app.refusals.count(account_id.bytes, now)

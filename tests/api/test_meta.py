@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import uuid
 
 import pytest
 
@@ -151,3 +153,19 @@ def test_bad_request_id_is_replaced(served: Served, sent: dict[str, str]) -> Non
     given = served.client.get("/v1/health", headers=sent).headers["X-Request-Id"]
 
     assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", given)
+
+
+def test_log_line(served: Served) -> None:
+    """A request is one JSON line with its id, route, status and time, and no query string."""
+    request_id = uuid.uuid4().hex
+    served.client.get(
+        "/v1/accounts/x?secret=hunter2",
+        headers={"X-Request-Id": request_id, "User-Agent": "curl/8.5.0"},
+    )
+    lines = [one for one in served.deployment.log().splitlines() if request_id in one]
+    (line,) = (json.loads(one) for one in lines)
+
+    assert line["route"] == "/v1/accounts/{account_id}"
+    assert (line["method"], line["status"], line["client"]) == ("GET", 401, "curl")
+    assert line["duration_ms"] >= 0
+    assert "hunter2" not in lines[0]
