@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
 from gatebook.api import decoding, lists, times
@@ -19,6 +20,7 @@ from gatebook.api.schemas import (
     NewAccount,
     NewPassword,
     Nothing,
+    Page,
 )
 from gatebook.domain.application.accounts import AccountView, Changes
 from gatebook.projections.accounts import AccountFilter, AccountsView, ListedAccount
@@ -74,14 +76,34 @@ def create(call: Call[NewAccount, None]) -> Reply:
 def browse(call: Call[None, AccountQuery]) -> Reply:
     """GET /v1/accounts"""
     query = call.query
+    if query.username is not None:
+        return _named_so(call, query.username)
     wanted = AccountFilter(status=query.status, kind=query.type, role=query.role, q=query.q)
     after = lists.opened(call, "accounts", int)
     headers = lists.caught_up(call, "accounts")
     found = AccountsView(call.house.store).page(
         wanted, after=after[0] if after else 0, limit=query.limit + 1, at=call.now
     )
+    erased = call.house.access.erased_among([one.account_id for one in found])
+    found = [_without_person(one) if one.account_id in erased else one for one in found]
     return Reply(
         200, lists.page(call, "accounts", found, lambda one: (one.cursor,), _listed), headers
+    )
+
+
+def _named_so(call: Call[None, AccountQuery], username: str) -> Reply:
+    """The one account that has a name, in whatever spelling; from the log, so never behind."""
+    call.house.notice_erasures()
+    owner = call.house.accounts.load_name(username).state.owner
+    if owner is None:
+        return Reply(200, Page[Account]([], None))
+    return Reply(200, Page([account_of(call.house.accounts.view(owner, call.now))], None))
+
+
+def _without_person(one: ListedAccount) -> ListedAccount:
+    """As the list will be once it has followed the erasure."""
+    return msgspec.structs.replace(
+        one, status="erased", username=None, display_name=None, email=None
     )
 
 
@@ -104,6 +126,7 @@ def show(call: Call[None, AsOf]) -> Reply:
     """GET /v1/accounts/{account_id}, now or as it stood"""
     accounts = call.house.accounts
     place = times.place(call.house.store, call.query, call.now)
+    call.house.notice_erasures()
     if place is None:
         return _shown(accounts.view(call.account_id, call.now))
     view = accounts.view(call.account_id, place.at, place.position)
@@ -151,7 +174,8 @@ def erase(call: Call[Erasure, None]) -> Reply:
 def set_password(call: Call[NewPassword, None]) -> Reply:
     """PUT /v1/accounts/{account_id}/password"""
     plaintext = call.house.plaintext(call.body.password)
-    call.house.passwords.set_password(call.by(), call.account_id, plaintext)
+    by, account_id = call.by(), call.account_id
+    call.house.passwords.set_password(by, account_id, plaintext, if_match=call.if_match)
     return Reply(204)
 
 

@@ -20,6 +20,7 @@ from gatebook.api.reply import Rendered
 from gatebook.api.route import Route
 from gatebook.api.site import Site
 from gatebook.domain.errors import Refusal, StoreUnavailable
+from gatebook.domain.event import UnreadableEvent
 from gatebook.store.house import House
 
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
@@ -138,6 +139,11 @@ def _problem_of(error: Exception, request_id: str) -> Problem:
             return error
         case Refusal():
             return problems.of_refusal(error)
+        case UnreadableEvent(position=position):
+            _log_error(error, request_id)
+            return problems.of_refusal(
+                StoreUnavailable(f"This release cannot read event {position}; a newer one can.")
+            )
         case PersistenceError():
             _log_error(error, request_id)
             return problems.of_refusal(StoreUnavailable("The store does not answer."))

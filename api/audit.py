@@ -132,6 +132,7 @@ def _found(
     """One more than the limit, if there are so many."""
     after = lists.opened(call, kind, int)
     headers = lists.caught_up(call, "audit")
+    call.house.notice_erasures()
     positions = AuditView(call.house.store).query(
         wanted, after=after[0] if after else None, limit=call.query.limit + 1, order=order
     )
@@ -147,6 +148,7 @@ def events_at(log: Log, positions: Sequence[int]) -> list[Recorded]:
 
 def show(call: Call[None, None]) -> Reply:
     """GET /v1/audit/events/{position}"""
+    call.house.notice_erasures()
     recorded = call.house.store.event(call.path["position"])
     if recorded is None:
         raise NotFound("The log does not go so far.")
@@ -165,6 +167,7 @@ def feed(call: Call[None, FeedQuery]) -> Reply:
                 call.site.waiters.release()
         else:
             headers["Retry-After"] = "1"
+    call.house.notice_erasures()
     found = log.read(query.after, query.limit)
     last = found[-1].position if found else query.after
     shown = Feed([event_of(call.house, recorded) for recorded in found], str(last))

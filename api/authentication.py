@@ -64,6 +64,7 @@ def _at_the_console(operator: str, now: int) -> LiveToken:
         username=operator,
         kind="local",
         session_id=None,
+        epoch=0,
         roles=[],
         permissions=ALL,
         amr=[],

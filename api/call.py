@@ -77,6 +77,7 @@ class Call(msgspec.Struct, Generic[B, Q], frozen=True):
             source=self.source,
             permissions=principal.permissions,
             account_id=principal.account_id,
+            epoch=principal.epoch,
             session_id=principal.session_id,
         )
 
@@ -97,7 +98,8 @@ class Call(msgspec.Struct, Generic[B, Q], frozen=True):
             derive("idempotency", b"stream", retry.caller, retry.request, retry.key, scope)
         )
         done = self.house.app.load(stream_id, idempotency.Done(), idempotency.evolve)
-        idempotency.check(request_hash, self.now, done.state)
+        unseal = self.house.app.keys.open_answer
+        idempotency.check(request_hash, self.now, done.state, unseal)
         memory = Idempotency(
             stream_id=stream_id,
             request_hash=request_hash,

@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 
 from gatebook.api.problems import Problem, invalid
+from gatebook.domain.errors import InvalidValue
 
 MAX_PARAMETERS: Final = 32
 JSON_TYPE: Final = re.compile(r'application/json(\s*;\s*charset="?utf-8"?)?', re.IGNORECASE)
@@ -21,18 +22,30 @@ INSTANT: Final = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII
 )
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+END_OF_TIME: Final = 253_402_300_799_999_999
+"""The last microsecond of the year 9999."""
+
 _PLACE: Final = re.compile(r" - at `(?:key in )?\$([^`]*)`$")
 _MEMBER: Final = re.compile(r"`([^`]*)`")
 
 
 def microseconds(instant: datetime) -> int:
-    """An instant as microseconds since the epoch."""
-    return (instant - _EPOCH) // timedelta(microseconds=1)
+    """An instant as microseconds since the epoch. Raises InvalidValue outside 1970 to 9999 UTC.
+
+    An offset can carry a time over the end of the calendar, where it could not be shown again.
+    """
+    at = (instant - _EPOCH) // timedelta(microseconds=1)
+    if not 0 <= at <= END_OF_TIME:
+        raise InvalidValue("A time is between the years 1970 and 9999, in UTC.")
+    return at
 
 
 def instant(at: int) -> datetime:
-    """Microseconds since the epoch as an instant in UTC."""
-    return _EPOCH + timedelta(microseconds=at)
+    """Microseconds since the epoch as an instant in UTC; the last one for what is past it.
+
+    What stands in the log must be shown, whatever it says.
+    """
+    return _EPOCH + timedelta(microseconds=min(max(at, 0), END_OF_TIME))
 
 
 def maybe_instant(at: int | None) -> datetime | None:

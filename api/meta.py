@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -10,7 +10,7 @@ from gatebook.api.call import Call
 from gatebook.api.credential_schemas import KeySet
 from gatebook.api.metrics import CONTENT_TYPE
 from gatebook.api.reply import Reply, Text
-from gatebook.api.schemas import Health, Metadata, Readiness, Standing
+from gatebook.api.schemas import FullReadiness, Health, Metadata, Readiness, Standing
 from gatebook.projections import engine
 from gatebook.projections.registry import PROJECTIONS
 from gatebook.store.house import House
@@ -25,12 +25,19 @@ def health(_call: Call[None, None]) -> Reply:
 
 
 def ready(call: Call[None, None]) -> Reply:
-    """GET /v1/ready"""
+    """GET /v1/ready. How far the log goes is not for everybody: refused tries would show in it."""
+    found = readiness(call.house)
+    said = Readiness(found.status, found.problems)
+    return Reply(200 if found.status == "ready" else 503, said)
+
+
+def ready_in_full(call: Call[None, None]) -> Reply:
+    """GET /v1/ready on the management listener"""
     found = readiness(call.house)
     return Reply(200 if found.status == "ready" else 503, found)
 
 
-def readiness(house: House) -> Readiness:
+def readiness(house: House) -> FullReadiness:
     """What stands in the way of serving, in words; nothing if all is well.
 
     A read model that follows may be behind, but not halted.
@@ -54,7 +61,8 @@ def readiness(house: House) -> Readiness:
         house.app.keys.derive("ready")
     except Exception as error:
         problems.append(f"The keyring cannot be used ({type(error).__name__}).")
-    return Readiness("not-ready" if problems else "ready", position, standings, problems)
+    state: Literal["ready", "not-ready"] = "not-ready" if problems else "ready"
+    return FullReadiness(state, problems, position, standings)
 
 
 def jwks(call: Call[None, None]) -> Reply:

@@ -32,7 +32,9 @@ def show(call: Call[None, None]) -> Reply:
 def define(call: Call[RoleBody, None]) -> Reply:
     """PUT /v1/roles/{role}"""
     name, body = call.path["role"], call.body
-    view, is_new = call.house.roles.define(call.by(), name, body.permissions, body.description)
+    view, is_new = call.house.roles.define(
+        call.by(), name, body.permissions, body.description, if_match=call.if_match
+    )
     shown = Role(view.name, view.permissions, view.description, view.built_in)
     headers = {"ETag": etag(view.version)}
     if is_new:
@@ -42,7 +44,7 @@ def define(call: Call[RoleBody, None]) -> Reply:
 
 def delete(call: Call[None, None]) -> Reply:
     """DELETE /v1/roles/{role}"""
-    call.house.roles.delete(call.by(), call.path["role"])
+    call.house.roles.delete(call.by(), call.path["role"], if_match=call.if_match)
     return Reply(204)
 
 

@@ -124,7 +124,8 @@ ACCOUNTS: Final = (
           {200: s.Page[s.HistoryEntry]}, query=s.Paging),
     Route("PUT", f"{ACCOUNT}/password", accounts.set_password,
           needs("credentials.write"), "Set or reset a password; sessions and tokens end",
-          {204: None}, body=s.NewPassword, problems=("weak-password", "conflict")),
+          {204: None}, body=s.NewPassword, problems=("weak-password", "conflict"),
+          if_match=True),
     Route("POST", f"{ACCOUNT}/unlock", accounts.unlock,
           needs("credentials.write"), "Clear a lockout",
           {204: None}, body=s.Nothing, problems=("conflict",)),
@@ -150,10 +151,10 @@ ROLES: Final = (
           {200: s.Role}),
     Route("PUT", "/v1/roles/{role}", roles.define,
           needs("roles.write"), "Define or redefine a custom role",
-          {200: s.Role, 201: s.Role}, body=s.RoleBody, problems=("conflict",)),
+          {200: s.Role, 201: s.Role}, body=s.RoleBody, problems=("conflict",), if_match=True),
     Route("DELETE", "/v1/roles/{role}", roles.delete,
           needs("roles.write"), "Delete a custom role that nobody holds",
-          {204: None}, problems=("conflict",)),
+          {204: None}, problems=("conflict",), if_match=True),
     Route("GET", "/v1/permissions", roles.permissions,
           ANY, "List the permission catalogue",
           {200: s.Page[s.Permission]}, query=s.Paging),
@@ -203,9 +204,14 @@ AUDIT: Final = (
 ROUTES: Final = (*META, *AUTH, *ACCOUNTS, *ROLES, *TOKENS, *AUDIT)
 """What the listener serves."""
 
-MANAGEMENT: Final = tuple(
-    msgspec.structs.replace(route, need=PUBLIC)
-    for route in META
-    if route.path in ("/v1/health", "/v1/ready", "/metrics")
+_READY = Route("GET", "/v1/ready", meta.ready_in_full, PUBLIC, "Readiness, with all positions",
+               {200: s.FullReadiness, 503: s.FullReadiness})  # fmt: skip
+MANAGEMENT: Final = (
+    *(
+        msgspec.structs.replace(route, need=PUBLIC)
+        for route in META
+        if route.path in ("/v1/health", "/metrics")
+    ),
+    _READY,
 )
 """What the management listener serves: nobody signs in there."""

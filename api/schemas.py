@@ -64,9 +64,14 @@ class Readiness(msgspec.Struct, frozen=True):
     """Whether requests can be served, and what is not as it should be."""
 
     status: Literal["ready", "not-ready"]
+    problems: list[str]
+
+
+class FullReadiness(Readiness, frozen=True):
+    """With where the log and each read model stand: for the machine room."""
+
     position: int
     projections: list[Standing]
-    problems: list[str]
 
 
 class Metadata(msgspec.Struct, frozen=True):
@@ -117,8 +122,9 @@ class AccountChanges(Request, frozen=True):
 
 
 class AccountQuery(Paging, frozen=True, kw_only=True):
-    """Which accounts. `q`: part of a name or an e-mail."""
+    """Which accounts. `q`: part of a name or an e-mail. `username`: that one, as names compare."""
 
+    username: Annotated[str, Meta(max_length=200)] | None = None
     status: Literal["active", "inactive", "deleted"] | None = None
     type: Literal["human", "system"] | None = None
     role: Annotated[str, Meta(max_length=63)] | None = None

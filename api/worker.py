@@ -22,7 +22,6 @@ from gatebook.api.site import site_of
 from gatebook.store.house import open_house, system
 from gatebook.store.settings import ConfigurationError, Settings
 
-THREADS: Final = 8
 REFUSED: Final = 78
 
 _log = logging.getLogger("gatebook.worker")
@@ -42,7 +41,7 @@ def main(argv: list[str]) -> int:
         return REFUSED
     try:
         house.bootstrap.prepare(system())
-        threads = settings.server.threads or THREADS
+        threads = settings.worker_threads
         site = site_of(settings, threads=threads, address=options.address, worker=options.name)
         metrics = Metrics(house, site)
         engine = Engine(site, threads, lambda: str(house.ids.ordered()))

@@ -9,6 +9,9 @@ import msgspec
 from gatebook.domain.errors import Conflict, InvalidValue, NotFound
 from gatebook.domain.event import Event
 
+END_OF_TIME = 253_402_300_799_999_999
+"""The last microsecond of the year 9999, which is as far as RFC 3339 goes."""
+
 # --- events
 
 
@@ -90,12 +93,14 @@ class AccountTokensRevoked(_AccountEvent, frozen=True):
 class RoleGranted(_AccountEvent, frozen=True):
     """The account holds a role, until `expires_at` (microseconds) if that is set.
 
-    `source` is "hand", or what granted it (a group mapping, the first-admin seat).
+    `generation` is the role's: a role that is deleted and defined anew is another role, which
+    nobody holds. `source` is "hand", or what granted it (a group mapping, the first-admin seat).
     """
 
     TOPIC = "role.granted.1"
     CATEGORY = "access"
     role: str
+    generation: int
     expires_at: int | None = None
     source: str = "hand"
 
@@ -131,6 +136,7 @@ class Grant(msgspec.Struct, frozen=True):
     role: str
     expires_at: int | None
     source: str
+    generation: int
 
     def holds(self, at: int) -> bool:
         """Whether the grant is in force at an instant."""
@@ -190,6 +196,7 @@ class GrantRole(msgspec.Struct, frozen=True):
     expires_at: int | None
     source: str
     at: int
+    generation: int
 
 
 class RevokeRole(msgspec.Struct, frozen=True):
@@ -270,12 +277,19 @@ def _set_status(to: str, state: Account) -> list[Happening]:
 def _grant(command: GrantRole, state: Account) -> list[Happening]:
     if state.status in ("deleted", "erased"):
         raise Conflict(f"The account is {state.status}.")
-    if command.expires_at is not None and command.expires_at <= command.at:
-        raise InvalidValue("A grant must end in the future.", "/expires_at")
-    held = state.grants.get(command.role)
-    if held is not None and (held.expires_at, held.source) == (command.expires_at, command.source):
+    if command.expires_at is not None and not command.at < command.expires_at <= END_OF_TIME:
+        raise InvalidValue("A grant must end in the future, before the year 10000.", "/expires_at")
+    wanted = Grant(command.role, command.expires_at, command.source, command.generation)
+    if state.grants.get(command.role) == wanted:
         return []
-    return [RoleGranted(role=command.role, expires_at=command.expires_at, source=command.source)]
+    return [
+        RoleGranted(
+            role=command.role,
+            generation=command.generation,
+            expires_at=command.expires_at,
+            source=command.source,
+        )
+    ]
 
 
 def evolve(state: Account, event: Happening) -> Account:
@@ -296,8 +310,8 @@ def evolve(state: Account, event: Happening) -> Account:
             return replace(state, status="erased", profile=None, epoch=state.epoch + 1)
         case AccountTokensRevoked():
             return replace(state, epoch=state.epoch + 1)
-        case RoleGranted(role=role, expires_at=expires_at, source=source):
-            grant = Grant(role=role, expires_at=expires_at, source=source)
+        case RoleGranted(role=role):
+            grant = Grant(role, event.expires_at, event.source, event.generation)
             return replace(state, grants={**state.grants, role: grant})
         case RoleRevoked(role=role):
             return replace(state, grants={k: v for k, v in state.grants.items() if k != role})

@@ -98,6 +98,14 @@ class Keys(Protocol):
         """
         ...
 
+    def seal_answer(self, shown: UUID | None, answer: bytes, request_hash: bytes) -> bytes:
+        """Seals an answer under the key of the account it shows, bound to its request."""
+        ...
+
+    def open_answer(self, shown: UUID | None, sealed: bytes, request_hash: bytes) -> bytes | None:
+        """What `seal_answer` sealed; None once that account is erased."""
+        ...
+
     def create_signing_key(self, algorithm: str) -> tuple[str, str]:
         """Makes and wraps a key pair. Returns (kid, public JWK as JSON)."""
         ...
@@ -173,6 +181,7 @@ class LiveAccount(msgspec.Struct, frozen=True):
     kind: str
     status: str
     epoch: int
+    version: int
     roles: list[str]
     permissions: frozenset[str]
 
@@ -185,6 +194,7 @@ class LiveToken(msgspec.Struct, frozen=True):
     username: str | None
     kind: str
     session_id: UUID | None
+    epoch: int
     roles: list[str]
     permissions: frozenset[str]
     amr: list[str]
@@ -206,10 +216,14 @@ class Access(Protocol):
         """(account, session) of a token that has not been dropped; None when there is none."""
         ...
 
+    def reach(self, account_id: UUID, at: int) -> dict[str, int | None]:
+        """Each permission an account holds, and until when (None: no end)."""
+        ...
+
     def permissions_of(self, role: str) -> frozenset[str] | None:
         """A role's permissions; None when there is no such role."""
         ...
 
     def holders(self, role: str, at: int) -> int:
-        """How many accounts that are not deleted hold a role."""
+        """How many accounts that are not erased hold a role, deleted ones included."""
         ...

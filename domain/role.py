@@ -23,9 +23,13 @@ class _RoleEvent(Event, frozen=True):
 
 
 class RoleDefined(_RoleEvent, frozen=True):
-    """The role stands for these permissions from here on."""
+    """The role stands for these permissions from here on.
+
+    `generation` counts how often the name was defined after it stood for nothing.
+    """
 
     TOPIC = "role.defined.1"
+    generation: int
     permissions: tuple[str, ...]
     description: str = ""
     built_in: bool = False
@@ -46,6 +50,7 @@ class Role(msgspec.Struct, frozen=True):
     permissions: tuple[str, ...] | None = None
     description: str = ""
     built_in: bool = False
+    generation: int = 0
 
 
 def stream_id(name: str) -> UUID:
@@ -71,12 +76,14 @@ def define(
     unknown = sorted(permissions - CATALOGUE.keys())
     if unknown:
         raise InvalidValue(f"There is no permission {unknown[0]!r}.", "/permissions")
-    wanted = Role(tuple(sorted(permissions)), description, built_in)
+    generation = state.generation + (1 if state.permissions is None else 0)
+    wanted = Role(tuple(sorted(permissions)), description, built_in, generation)
     if wanted == state:
         return []
     return [
         RoleDefined(
             name=name,
+            generation=generation,
             permissions=tuple(sorted(permissions)),
             description=description,
             built_in=built_in,
@@ -93,12 +100,12 @@ def delete(name: str, state: Role) -> list[Happening]:
     return [RoleDeleted(name=name)]
 
 
-def evolve(_state: Role, event: Happening) -> Role:
+def evolve(state: Role, event: Happening) -> Role:
     """The state after an event."""
     match event:
         case RoleDefined():
-            return Role(event.permissions, event.description, event.built_in)
+            return Role(event.permissions, event.description, event.built_in, event.generation)
         case RoleDeleted():
-            return Role()
+            return Role(generation=state.generation)
         case _:
             assert_never(event)

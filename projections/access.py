@@ -33,6 +33,7 @@ GRANTS: Final = Table(
     (
         Column("account_id", "bytes"),
         Column("role", "text"),
+        Column("generation", "integer"),
         Column("expires_at", "integer", null=True),
     ),
     key=("account_id", "role"),
@@ -42,6 +43,7 @@ ROLES: Final = Table(
     "access_roles",
     (
         Column("role", "text"),
+        Column("generation", "integer"),
         Column("permissions", "text"),
         Column("description", "text"),
         Column("built_in", "integer"),
@@ -82,6 +84,7 @@ TOKENS: Final = Table(
     key=("jti",),
     indexes=(("account_id",),),
 )
+ERASURES: Final = Table("access_erasures", (Column("account_id", "bytes"),), key=("account_id",))
 KEYS: Final = Table(
     "access_keys",
     (
@@ -133,6 +136,7 @@ def fold(recorded: Recorded) -> Sequence[Change]:
 def _defined(event: role.RoleDefined) -> Fields:
     return {
         "role": event.name,
+        "generation": event.generation,
         "permissions": " ".join(sorted(event.permissions)),
         "description": event.description,
         "built_in": int(event.built_in),
@@ -143,8 +147,13 @@ def _of_account(recorded: Recorded) -> Sequence[Change]:
     key = (recorded.stream_id.bytes,)
     seen: Fields = {"version": recorded.version}
     match recorded.event:
-        case account.RoleGranted(role=name, expires_at=expires_at):
-            grant: Fields = {"account_id": key[0], "role": name, "expires_at": expires_at}
+        case account.RoleGranted(role=name) as event:
+            grant: Fields = {
+                "account_id": key[0],
+                "role": name,
+                "generation": event.generation,
+                "expires_at": event.expires_at,
+            }
             return Put(GRANTS, grant), Patch(ACCOUNTS, key, seen)
         case account.RoleRevoked(role=name):
             return Drop(GRANTS, (key[0], name)), Patch(ACCOUNTS, key, seen)
@@ -159,7 +168,8 @@ def _of_account(recorded: Recorded) -> Sequence[Change]:
             return (Patch(ACCOUNTS, key, {"status": "deleted", **seen}, {"epoch": 1}),)
         case account.AccountErased():
             gone: Fields = {"status": "erased", "username": None, **seen}
-            return (Patch(ACCOUNTS, key, gone, {"epoch": 1}),)
+            erased: Fields = {"account_id": key[0]}
+            return Put(ERASURES, erased), Patch(ACCOUNTS, key, gone, {"epoch": 1})
         case account.AccountTokensRevoked():
             return (Patch(ACCOUNTS, key, seen, {"epoch": 1}),)
         case _:
@@ -259,7 +269,7 @@ def _of_key(
 ACCESS: Final = Projection(
     name="access",
     version=1,
-    tables=(ACCOUNTS, GRANTS, ROLES, SESSIONS, TOKENS, KEYS),
+    tables=(ACCOUNTS, GRANTS, ROLES, SESSIONS, TOKENS, KEYS, ERASURES),
     fold=fold,
     inline=True,
 )

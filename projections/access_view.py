@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 import msgspec
@@ -21,7 +22,7 @@ from gatebook.projections.rows import (
 
 _LIVE = """
 SELECT a.account_id, a.username, a.kind, t.session_id, t.amr, t.auth_time, t.expires_at, t.kid,
-       t.audience, t.scope, r.role, r.permissions
+       t.audience, t.scope, a.epoch, r.role, r.permissions
 FROM (
     SELECT session_id, account_id, epoch, amr, auth_time, access_expires_at AS expires_at, kid,
            '' AS audience, '' AS scope
@@ -35,17 +36,17 @@ JOIN access_accounts a
 JOIN access_keys k ON k.kid = t.kid AND k.retired = 0
 LEFT JOIN access_grants g
     ON g.account_id = a.account_id AND (g.expires_at IS NULL OR g.expires_at > ?)
-LEFT JOIN access_roles r ON r.role = g.role
+LEFT JOIN access_roles r ON r.role = g.role AND r.generation = g.generation
 WHERE t.expires_at > ?
 ORDER BY r.role
 """
 # A role that was deleted while granted finds no row in access_roles, and so gives nothing.
 _ACCOUNT = """
-SELECT a.account_id, a.username, a.kind, a.status, a.epoch, r.role, r.permissions
+SELECT a.account_id, a.username, a.kind, a.status, a.epoch, a.version, r.role, r.permissions
 FROM access_accounts a
 LEFT JOIN access_grants g
     ON g.account_id = a.account_id AND (g.expires_at IS NULL OR g.expires_at > ?)
-LEFT JOIN access_roles r ON r.role = g.role
+LEFT JOIN access_roles r ON r.role = g.role AND r.generation = g.generation
 WHERE a.account_id = ?
 ORDER BY r.role
 """
@@ -74,9 +75,15 @@ JOIN access_keys k ON k.kid = t.kid AND k.retired = 0
 WHERE t.expires_at > ?
 ORDER BY t.issued_at, t.jti
 """
+_REACH = """
+SELECT r.permissions, g.expires_at FROM access_grants g
+JOIN access_roles r ON r.role = g.role AND r.generation = g.generation
+WHERE g.account_id = ? AND (g.expires_at IS NULL OR g.expires_at > ?)
+"""
 _HOLDERS = """
 SELECT count(*) FROM access_grants g
-JOIN access_accounts a ON a.account_id = g.account_id AND a.status NOT IN ('deleted', 'erased')
+JOIN access_roles r ON r.role = g.role AND r.generation = g.generation
+JOIN access_accounts a ON a.account_id = g.account_id AND a.status <> 'erased'
 WHERE g.role = ? AND (g.expires_at IS NULL OR g.expires_at > ?)
 """
 _ROLES = "SELECT role, permissions, description, built_in FROM access_roles"
@@ -136,13 +143,14 @@ class AccessView:
         if not found:
             return None
         first = found[0]
-        roles, permissions = _granted(found, 10)
+        roles, permissions = _granted(found, 11)
         return LiveToken(
             jti=jti,
             account_id=uuid(first[0]),
             username=maybe_text(first[1]),
             kind=text(first[2]),
             session_id=maybe_uuid(first[3]),
+            epoch=number(first[10]),
             roles=roles,
             permissions=permissions,
             amr=text(first[4]).split(),
@@ -159,13 +167,14 @@ class AccessView:
         if not found:
             return None
         first = found[0]
-        roles, permissions = _granted(found, 5)
+        roles, permissions = _granted(found, 6)
         return LiveAccount(
             account_id=account_id,
             username=maybe_text(first[1]),
             kind=text(first[2]),
             status=text(first[3]),
             epoch=number(first[4]),
+            version=number(first[5]),
             roles=roles,
             permissions=permissions,
         )
@@ -183,12 +192,39 @@ class AccessView:
         """The roles in force for an account, by name."""
         found = self._source.query(
             "SELECT g.role, g.expires_at FROM access_grants g "
-            "JOIN access_roles r ON r.role = g.role "
+            "JOIN access_roles r ON r.role = g.role AND r.generation = g.generation "
             "WHERE g.account_id = ? AND (g.expires_at IS NULL OR g.expires_at > ?) "
             "ORDER BY g.role",
             (account_id.bytes, at),
         )
         return [HeldRole(text(name), maybe_number(expires_at)) for name, expires_at in found]
+
+    def reach(self, account_id: UUID, at: int) -> dict[str, int | None]:
+        """Each permission that an account holds, and until when (None: no end)."""
+        found = self._source.query(_REACH, (account_id.bytes, at))
+        ends: dict[str, int | None] = {}
+        for permissions, end in found:
+            until = maybe_number(end)
+            for permission in text(permissions).split():
+                known = ends.get(permission, 0)
+                longer = until is None or (known is not None and until > known)
+                ends[permission] = until if longer else known
+        return ends
+
+    def erasures(self) -> int:
+        """How many accounts were ever erased: changes whenever one more is."""
+        return number(self._source.query("SELECT count(*) FROM access_erasures")[0][0])
+
+    def erased_among(self, account_ids: Sequence[UUID]) -> set[UUID]:
+        """Those of some accounts that are erased."""
+        if not account_ids:
+            return set()
+        marks = ", ".join("?" * len(account_ids))
+        found = self._source.query(
+            f"SELECT account_id FROM access_erasures WHERE account_id IN ({marks})",  # noqa: S608 - only marks
+            tuple(account_id.bytes for account_id in account_ids),
+        )
+        return {uuid(row[0]) for row in found}
 
     def permissions_of(self, role: str) -> frozenset[str] | None:
         """What a role stands for; None when there is no such role."""
@@ -196,7 +232,7 @@ class AccessView:
         return None if defined is None else defined.permissions
 
     def holders(self, role: str, at: int) -> int:
-        """How many accounts that are neither deleted nor erased hold a role."""
+        """How many accounts that are not erased hold a role, deleted ones included."""
         return number(self._source.query(_HOLDERS, (role, at))[0][0])
 
     def role(self, name: str) -> DefinedRole | None:

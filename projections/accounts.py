@@ -182,10 +182,16 @@ class AccountsView:
 def _conditions(wanted: AccountFilter, after: int, at: int) -> tuple[str, tuple[Value, ...]]:
     conditions = ["created_position > ?"]
     params: list[Value] = [after]
-    for column, value in (("status", wanted.status), ("kind", wanted.kind)):
-        if value is not None:
-            conditions.append(f"{column} = ?")
-            params.append(value)
+    if wanted.status == "deleted":
+        conditions.append(
+            "status IN ('deleted', 'erased')"
+        )  # an erased account is shown as deleted
+    elif wanted.status is not None:
+        conditions.append("status = ?")
+        params.append(wanted.status)
+    if wanted.kind is not None:
+        conditions.append("kind = ?")
+        params.append(wanted.kind)
     if wanted.role is not None:
         conditions.append(
             "account_id IN (SELECT h.account_id FROM accounts_roles h "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
@@ -67,11 +67,13 @@ class Writer:
         metadata: bytes = b"",
         envelope: Metadata | None = None,
         unordered: Collection[UUID] = frozenset(),
+        expected: Mapping[UUID, int] | None = None,
         timeout: float = 10.0,
     ) -> list[int]:
         """All of `events` or none of them. Returns their positions once they are durable.
 
-        Streams in `unordered` take whatever version is next, whatever the event says.
+        Streams in `unordered` take whatever version is next, whatever the event says. Streams in
+        `expected` must stand at these versions, though nothing is appended to them.
         Raises `IntegrityError` when another save was first, `OperationalError` when the store
         failed or did not answer within `timeout` seconds (then nothing was or will be written),
         and its subclass `OutcomeUnknown` when it failed in the middle.
@@ -80,7 +82,13 @@ class Writer:
             return []
         if not all(isinstance(stored.originator_id, UUID) for stored in events):
             raise ProgrammingError("a stream is named by a UUID")
-        save = Append(events=events, metadata=metadata, envelope=envelope, unordered=unordered)
+        save = Append(
+            events=events,
+            metadata=metadata,
+            envelope=envelope,
+            unordered=unordered,
+            expected=expected or {},
+        )
         self._enqueue(save)
         return cast("list[int]", _await(save, timeout))
 

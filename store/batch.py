@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,6 +50,7 @@ class Append(Write):
     metadata: bytes = b""
     envelope: Metadata | None = None
     unordered: Collection[UUID] = frozenset()
+    expected: Mapping[UUID, int] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
@@ -69,13 +70,14 @@ class Settled:
 
 
 def streams_of(writes: Iterable[Write]) -> set[UUID]:
-    """Every stream that a group writes to."""
-    return {
-        stored.originator_id  # type: ignore[misc]  # append() lets only UUIDs in
-        for write in writes
-        if isinstance(write, Append)
-        for stored in write.events
-    }
+    """Every stream that a group writes to, or that it must find unmoved."""
+    found: set[UUID] = set()
+    for write in writes:
+        if isinstance(write, Append):
+            found.update(write.expected)
+            for stored in write.events:
+                found.add(stored.originator_id)  # type: ignore[arg-type]  # append() lets only UUIDs in
+    return found
 
 
 def settle(
@@ -88,27 +90,41 @@ def settle(
     settled = Settled()
     position = head
     for save in saves:
-        moved: dict[UUID, int] = {}
-        rows: list[LogRow] = []
-        for stored in save.events:
-            stream_id: UUID = stored.originator_id  # type: ignore[assignment]  # see streams_of
-            current = moved.get(stream_id, versions.get(stream_id))
-            version = stored.originator_version
-            if stream_id in save.unordered:
-                version = 1 if current is None else current + 1
-            elif not (version in (0, 1) if current is None else version == current + 1):
-                settled.refused.append((save, _stale(stream_id, version, current)))
-                break
-            moved[stream_id] = version
-            at = position + len(rows) + 1
-            row = (at, recorded_at, stream_id, version, stored.topic, save.metadata, stored.state)
-            rows.append(row)
-        else:
-            settled.rows += rows
-            settled.accepted.append((save, [row[0] for row in rows]))
-            versions.update(moved)
-            position += len(rows)
+        placed = _placed(save, position, versions, recorded_at)
+        if isinstance(placed, IntegrityError):
+            settled.refused.append((save, placed))
+            continue
+        settled.rows += placed
+        settled.accepted.append((save, [row[0] for row in placed]))
+        versions.update((row[2], row[3]) for row in placed)
+        position += len(placed)
     return settled
+
+
+def _placed(
+    save: Append, position: int, versions: Mapping[UUID, int], recorded_at: int
+) -> list[LogRow] | IntegrityError:
+    """The rows of a save that follows `position`, or why it lost."""
+    for stream_id, wanted in save.expected.items():
+        current = versions.get(stream_id, 0)
+        if current != wanted:
+            return IntegrityError(f"stream {stream_id} moved from version {wanted} to {current}")
+    moved: dict[UUID, int] = {}
+    rows: list[LogRow] = []
+    for stored in save.events:
+        stream_id: UUID = stored.originator_id  # type: ignore[no-redef]  # see streams_of
+        stands = moved.get(stream_id, versions.get(stream_id))
+        version = stored.originator_version
+        if stream_id in save.unordered:
+            version = 1 if stands is None else stands + 1
+        elif not (version in (0, 1) if stands is None else version == stands + 1):
+            return _stale(stream_id, version, stands)
+        moved[stream_id] = version
+        at = position + len(rows) + 1
+        rows.append(
+            (at, recorded_at, stream_id, version, stored.topic, save.metadata, stored.state)
+        )
+    return rows
 
 
 def recorded(settled: Settled, decode: Decode) -> list[Recorded]:

@@ -73,6 +73,8 @@ class House:
         self.names = PrecisNames(self.keyring)
         self.cursors = Cursors(self.keyring)
         self.refused = RefusedTable(self.store)
+        self._erasures = -1
+        self.purged = 0
         self._wire_checks()
         self._wire_commands()
 
@@ -80,8 +82,7 @@ class House:
         settings = self.settings
         self._blocklist = _blocklist(settings)
         cores = os.cpu_count() or 1
-        queue = settings.limits.hash_queue or 16 * cores
-        self.gate = HashGate(settings.path("run"), cores, queue)
+        self.gate = HashGate(settings.path("run"), cores, settings.hash_queue)
         self.argon2 = Argon2(settings.passwords, self.gate, self._blocklist)
         self.verifier = Verifier(
             find_key=self._find_key,
@@ -136,6 +137,16 @@ class House:
     def verify(self, token: str) -> Claims:
         """The claims of an access token of ours. Raises InvalidToken."""
         return self.verifier.verify(token)
+
+    def notice_erasures(self) -> None:
+        """Forgets cached keys if somebody was erased, on whatever process, since last asked.
+
+        Asked before personal data is opened to be shown: what was erased is gone from then on.
+        """
+        erasures = self.access.erasures()
+        if erasures != self._erasures:
+            self.keyring.forget_subjects()
+            self._erasures = erasures
 
     def source_of(self, recorded: Recorded) -> Source | None:
         """Where a recorded request came from; None when there was none, or it is erased."""

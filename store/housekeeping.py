@@ -12,6 +12,9 @@ from gatebook.domain.application.core import DAY, HOUR
 from gatebook.domain.application.logins import NOBODY
 from gatebook.domain.application.passwords import METHOD
 from gatebook.domain.envelope import Entry
+from gatebook.projections.engine import status
+from gatebook.projections.registry import PROJECTIONS
+from gatebook.projections.tables import OLD, drop_table
 from gatebook.store.house import House, system
 
 ANSWERS_KEPT = 2
@@ -27,6 +30,25 @@ def sweep(house: House) -> None:
     destroy_erased(house)
     summarise_refusals(house, now)
     prune_tokens(house, now)
+
+
+def purge_erased(house: House) -> None:
+    """Removes what a read model's former generation and the write-ahead log keep of the erased.
+
+    Does nothing unless somebody was erased since it was last done by this process.
+    """
+    erasures = house.access.erasures()
+    if erasures == house.purged:
+        return
+    behind = [one for one in status(house.store, PROJECTIONS) if one.lag and not one.error]
+    if behind:
+        return  # asked again in a second
+    with house.store.writing(exclusive=True) as tx:
+        for projection in PROJECTIONS:
+            for table in projection.tables:
+                tx.execute(drop_table(table, OLD))
+    if house.store.truncate_journal():
+        house.purged = erasures
 
 
 def forget_answers(house: House, now: int) -> None:

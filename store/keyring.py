@@ -82,6 +82,24 @@ class Keyring:
         opened = self.open(name, sealed, request_id.encode())
         return None if opened is None else msgspec.msgpack.decode(opened, type=Source)
 
+    def seal_answer(self, shown: UUID | None, answer: bytes, request_hash: bytes) -> bytes:
+        """Seals an answer under the key of the account it shows, or as it is without one."""
+        if shown is None:
+            return answer
+        return self.seal(f"subject:{shown}", answer, b"answer" + request_hash)
+
+    def open_answer(self, shown: UUID | None, sealed: bytes, request_hash: bytes) -> bytes | None:
+        """What `seal_answer` sealed; None once that account is erased."""
+        if shown is None:
+            return sealed
+        return self.open(f"subject:{shown}", sealed, b"answer" + request_hash)
+
+    def forget_subjects(self) -> None:
+        """Drops every cached key of a person, so that one that is destroyed opens nothing more."""
+        with self._guard:
+            for name in [name for name in self._cache if name.startswith("subject:")]:
+                del self._cache[name]
+
     def derive(self, purpose: str, *parts: bytes) -> bytes:
         """HMAC-SHA256 of length-prefixed parts under the purpose's own key."""
         message = b"".join(len(part).to_bytes(4, "big") + part for part in parts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, ClassVar, Protocol, Self, TypeVar
@@ -106,12 +106,18 @@ class Log(ABC):
         metadata: bytes = b"",
         envelope: Metadata | None = None,
         unordered: Collection[UUID] = frozenset(),
+        expected: Mapping[UUID, int] | None = None,
         timeout: float = 10.0,
     ) -> list[int]:
         """See `Writer.append`."""
         self._check_process()
         return self._writer.append(
-            events, metadata=metadata, envelope=envelope, unordered=unordered, timeout=timeout
+            events,
+            metadata=metadata,
+            envelope=envelope,
+            unordered=unordered,
+            expected=expected,
+            timeout=timeout,
         )
 
     def transact(self, run: Callable[[LogTransaction], T], *, timeout: float = 10.0) -> T:
@@ -188,6 +194,13 @@ class Log(ABC):
     @abstractmethod
     def wait(self, position: int, timeout: float) -> int:
         """See `ProjectionStore.wait`."""
+
+    def truncate_journal(self) -> bool:
+        """Lets nothing that was overwritten stay in this store's journal, where it has one.
+
+        False when somebody is reading from it: try again.
+        """
+        return True
 
     @abstractmethod
     def lease(self, name: str) -> Lease:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from uuid import UUID
 
 from precis_i18n import get_profile
@@ -11,6 +12,7 @@ from gatebook.domain.errors import InvalidValue
 from gatebook.store.keyring import Keyring
 
 LONGEST = 64
+_UUID = re.compile(r"[{(]?[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}[)}]?", re.I | re.A)
 _PROFILE = get_profile("UsernameCaseMapped")
 
 
@@ -27,6 +29,8 @@ class PrecisNames:
             raise InvalidValue(f"A username has 1 to {LONGEST} characters.", pointer)
         if any(character in username for character in "/\\"):
             raise InvalidValue("A username has no slash.", pointer)
+        if _UUID.fullmatch(username):
+            raise InvalidValue("A username cannot look like an account's id.", pointer)
         try:
             enforced: str = _PROFILE.enforce(username)
             # RFC 8264, section 7: applying the rules once more must change nothing.

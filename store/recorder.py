@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NoReturn
 from uuid import UUID
 
@@ -44,13 +44,18 @@ class LogRecorder(ApplicationRecorder):
         metadata: bytes = b"",
         envelope: Metadata | None = None,
         unordered: Collection[UUID] = frozenset(),
+        expected: Mapping[UUID, int] | None = None,
         **kwargs: object,
     ) -> Sequence[int]:
         """See `Writer.append`. Returns the positions."""
         if kwargs.pop("tracking", None) is not None or kwargs:
             raise ProgrammingError(f"the log does not know {sorted(kwargs)}")
         return self.log.append(
-            stored_events, metadata=metadata, envelope=envelope, unordered=unordered
+            stored_events,
+            metadata=metadata,
+            envelope=envelope,
+            unordered=unordered,
+            expected=expected,
         )
 
     def select_events(

@@ -15,6 +15,9 @@ from typing import Any, Final
 
 import msgspec
 
+THREADS: Final = 24
+"""Threads of a worker when none are configured. Most of them wait: for a hash, or for an event."""
+
 PREFIX: Final = "GATEBOOK__"
 _DURATION = re.compile(r"(\d+)(ms|s|m|h|d)", re.ASCII)
 _SIZE = re.compile(r"(\d+)(B|KiB|MiB|GiB)", re.ASCII)
@@ -46,7 +49,7 @@ DAY = 24 * HOUR
 
 
 class Server(_Section, frozen=True):
-    """Where and how requests are served. `workers` 0: one a core; `threads` 0: eight a worker."""
+    """Where and how requests are served. `workers` 0: one a core; `threads` 0: 24 a worker."""
 
     engine: str = "waitress"
     listen: str = "127.0.0.1:8440"
@@ -114,7 +117,7 @@ class LockoutSettings(_Section, frozen=True):
 
 
 class Limits(_Section, frozen=True):
-    """Per source address, and for the hash queue (0: sixteen a core)."""
+    """Per source address, and for the hash queue of a worker (0: half its threads, the most)."""
 
     login_per_minute: int = 5
     login_burst: int = 10
@@ -215,6 +218,20 @@ class Settings(_Section, frozen=True):
         if url.startswith("sqlite:///") and not url.startswith("sqlite:////"):
             return "sqlite:///" + str(self.path(url.removeprefix("sqlite:///")))
         return url
+
+    @property
+    def worker_threads(self) -> int:
+        """Threads of one worker process."""
+        return self.server.threads or THREADS
+
+    @property
+    def hash_queue(self) -> int:
+        """Sign-ins that may wait or hash in one process: half its threads at most.
+
+        Beyond it sign-ins are told to come back, and the other threads answer everybody else.
+        """
+        half = max(1, self.worker_threads // 2)
+        return min(self.limits.hash_queue or half, half)
 
     @property
     def public_url(self) -> str:

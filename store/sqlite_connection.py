@@ -18,7 +18,8 @@ from gatebook.store.log_reader import COLUMNS, LARGEST, Decode, LogReader, LogTr
 BUSY_MILLISECONDS = 5_000
 ROWS_AT_A_TIME = 1_000
 
-_PRAGMAS = ("synchronous=FULL", "trusted_schema=OFF", "temp_store=MEMORY")
+# With secure_delete what is overwritten or dropped is zeroed, so that erasing a person does.
+_PRAGMAS = ("synchronous=FULL", "trusted_schema=OFF", "temp_store=MEMORY", "secure_delete=ON")
 _UNAVAILABLE = frozenset(
     {
         sqlite3.SQLITE_BUSY,

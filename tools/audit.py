@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from gatebook.tools.desk import Api, Desk
+from gatebook.tools.desk import Api, Desk, plain
 
 COLUMNS = ("position", "recorded_at", "type", "actor", "account_id", "data")
 
@@ -88,7 +88,7 @@ def _line(desk: Desk, event: dict[str, Any]) -> None:
         click.echo(json.dumps(event, ensure_ascii=False))
         return
     flat = _flat(event)
-    click.echo("  ".join(str(flat[name]) for name in COLUMNS))
+    click.echo(plain("  ".join(str(flat[name]) for name in COLUMNS)))
 
 
 def _flat(event: dict[str, Any]) -> dict[str, Any]:

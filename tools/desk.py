@@ -10,8 +10,8 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import re
 import sys
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,13 +21,15 @@ import click
 import httpx
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from gatebook.api.local import local_client
 from gatebook.store.house import House, open_house
-from gatebook.store.settings import Settings
+from gatebook.store.settings import Settings, is_loopback
 
 DONE, REFUSED, USAGE, UNAVAILABLE, CONFIGURATION = 0, 1, 2, 3, 78
 TOKEN_VARIABLE = "GATEBOOK_TOKEN"  # noqa: S105 - the name of a variable
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 DEFAULT_CONFIG = "gatebook.toml"
 
 
@@ -79,7 +81,8 @@ class Desk:
         """The REST API: a server's, or this process's own over the store."""
         if self.server is not None:
             headers = {"Authorization": f"Bearer {self.token()}"}
-            with httpx.Client(base_url=self.server, headers=headers, timeout=60) as client:
+            server = self.checked_server()
+            with httpx.Client(base_url=server, headers=headers, timeout=60) as client:
                 yield Api(client)
             return
         with self.house() as house, local_client(house, local_user(), _words()) as client:
@@ -91,12 +94,24 @@ class Desk:
         if given:
             return given.strip()
         try:
-            return str(json.loads(session_file().read_text())["access_token"])
+            saved = json.loads(session_file().read_text())
+            if saved["server"] == self.server:
+                return str(saved["access_token"])
         except (OSError, ValueError, KeyError):
-            raise Failed(
-                f"not signed in to {self.server}: set {TOKEN_VARIABLE}, or run: "
-                f"gatebook --server {self.server} login"
-            ) from None
+            pass
+        raise Failed(
+            f"not signed in to {self.server}: set {TOKEN_VARIABLE}, or run: "
+            f"gatebook --server {self.server} login"
+        )
+
+    def checked_server(self) -> str:
+        """The server's URL, if a token may be sent there: https, or this machine."""
+        if self.server is None:
+            raise Failed("say --server URL", USAGE)
+        url = httpx.URL(self.server)
+        if url.scheme != "https" and not (url.scheme == "http" and is_loopback(url.host)):
+            raise Failed(f"{self.server} is neither https nor on this machine", USAGE)
+        return self.server
 
     def offline_only(self, verb: str) -> None:
         """Refuses `--server` for a verb that works on the store itself."""
@@ -175,16 +190,13 @@ class Api:
                 return found
 
     def account_id(self, named: str) -> str:
-        """The id of an account given by id or username."""
-        try:
-            return str(uuid.UUID(named))
-        except ValueError:
-            pass
-        wanted = named.casefold()
-        for item in self.items("/v1/accounts", q=named):
-            if (item["username"] or "").casefold() == wanted:
-                return str(item["id"])
-        raise Failed(f"there is no account {named!r}")
+        """The id of an account given by id or username, as the server compares names."""
+        if _ID.fullmatch(named):
+            return named
+        found = self.get("/v1/accounts", username=named)["items"]
+        if len(found) != 1:
+            raise Failed(f"there is no account {named!r}")
+        return str(found[0]["id"])
 
 
 def local_user() -> str:
@@ -228,6 +240,7 @@ def _failure(answer: httpx.Response) -> Failed:
             detail += f" ({error['pointer']}: {error['detail']})"
     except ValueError:
         detail = answer.text[:200]
+    detail = plain(detail)
     code = UNAVAILABLE if answer.status_code in (429, 503) else REFUSED
     return Failed(f"{detail or answer.reason_phrase} [{answer.status_code}]", code)
 
@@ -239,13 +252,23 @@ def _dig(item: dict[str, Any], path: str) -> Any:
     return value
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any) -> Text:
+    """A value as a cell: never markup, never a control character."""
+    return Text(plain(_shown(value)))
+
+
+def plain(text: str) -> str:
+    """What somebody else wrote must not steer the terminal."""
+    return "".join(one if one.isprintable() else "\ufffd" for one in text)
+
+
+def _shown(value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, list):
-        return ", ".join(str(one) for one in value) or "-"
+        return ", ".join(_shown(one) for one in value) or "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, dict):
-        return " ".join(f"{name}={_cell(held)}" for name, held in value.items())
+        return " ".join(f"{name}={_shown(held)}" for name, held in value.items())
     return str(value)

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from gatebook.domain import administrators
 from gatebook.projections import engine
 from gatebook.projections.registry import PROJECTIONS
 from gatebook.store.house import House, open_house
@@ -102,9 +103,11 @@ def _read_models(house: House) -> Iterator[Finding]:
 
 
 def _administrators(house: House) -> Finding:
-    holders = house.access.holders("admin", house.clock.now())
-    if holders:
-        return _finding("administrators", "good", str(holders))
+    roster = house.app.load(
+        administrators.STREAM_ID, administrators.Roster(), administrators.evolve
+    )
+    if roster.state.members:
+        return _finding("administrators", "good", str(len(roster.state.members)))
     mend = "gatebook account create --username NAME --admin"
     return _finding("administrators", "wrong", "nobody holds admin", mend)
 

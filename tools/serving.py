@@ -115,10 +115,9 @@ def serve(desk: Desk) -> int:
 @click.pass_obj
 def login(desk: Desk, username: str, password_stdin: bool) -> None:
     """Sign in to --server, for the commands that follow."""
-    if desk.server is None:
-        raise Failed("login needs --server URL", USAGE)
+    server = desk.checked_server()
     password = read_secret("Password", from_stdin=password_stdin)
-    with httpx.Client(base_url=desk.server, timeout=60) as client:
+    with httpx.Client(base_url=server, timeout=60) as client:
         body = {"username": username, "password": password}
         pair = Api(client).call("POST", "/v1/auth/login", body)
     path = session_file()

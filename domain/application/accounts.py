@@ -148,7 +148,7 @@ class Accounts:
             created = self.creation(account_id, kind, profile, secret)
             fresh = LoadedAccount(Loaded(account_id, 0, Account()), now, now)
             view = fresh.after([accounts.AccountCreated(kind=kind, profile=profile)], now)
-            return Decision(view, created)
+            return Decision(view, created, subject=account_id)
 
         return self.run_creation(by, account_id, decide)
 
@@ -214,7 +214,8 @@ class Accounts:
                 events += accounts.decide(accounts.ChangeProfile(profile), loaded.state)
                 entries += self._rename(account_id, loaded.state, profile)
             view = loaded.after(events, now)
-            return Decision(view, self.with_roster(loaded.loaded, events) + entries)
+            entries += self.with_roster(loaded.loaded, events)
+            return Decision(view, entries, subject=account_id)
 
         return self._app.run(by, decide)
 
@@ -232,7 +233,8 @@ class Accounts:
             loaded = self.load_for_change(by, account_id, now, if_match)
             self._not_self(by, account_id, to)
             events = accounts.decide(accounts.SetStatus(to), loaded.state)
-            return Decision(loaded.after(events, now), self.with_roster(loaded.loaded, events))
+            entries = self.with_roster(loaded.loaded, events)
+            return Decision(loaded.after(events, now), entries, subject=account_id)
 
         return self._app.run(by, decide)
 

@@ -85,7 +85,7 @@ class Bootstrap:
 
         def decide(now: int) -> Decision[AccountView]:
             entries, _state, view = self._admin(account_id, profile, phc, "local", now)
-            return Decision(view, entries)
+            return Decision(view, entries, subject=account_id)
 
         return self._accounts.run_creation(by, account_id, decide)
 
@@ -102,7 +102,9 @@ class Bootstrap:
         if way != "local" or seat.state.account_id is None:
             entries += seat.entries(first_admin.take(account_id, way, seat.state))
         entries += self._accounts.creation(account_id, "human", profile, phc)
-        granted = accounts.RoleGranted(role=ADMIN, expires_at=None, source="first-admin")
+        granted = accounts.RoleGranted(
+            role=ADMIN, generation=1, expires_at=None, source="first-admin"
+        )
         created = Loaded(account_id, 0, Account())
         events: list[accounts.Happening] = [
             accounts.AccountCreated(kind="human", profile=profile),

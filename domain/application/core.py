@@ -18,11 +18,18 @@ from eventsourcing.utils import Environment, EnvType
 
 from gatebook.domain import idempotency
 from gatebook.domain.envelope import Actor, Entry, Metadata, Source
-from gatebook.domain.errors import Forbidden, Overloaded, Refusal, StoreUnavailable
+from gatebook.domain.errors import (
+    Forbidden,
+    InvalidCredentials,
+    Overloaded,
+    Refusal,
+    StoreUnavailable,
+)
 from gatebook.domain.event import Event
 from gatebook.domain.permissions import ALL
 from gatebook.domain.policy import STREAM_ID, Adopted, Policy, evolve
 from gatebook.domain.ports import Access, Clock, Envelopes, Ids, Keys, Log, Names, Refusals, Signer
+from gatebook.domain.session import SessionEnded
 
 ATTEMPTS = 4
 """How often a command is decided when others keep moving first."""
@@ -43,13 +50,18 @@ class Idempotency(msgspec.Struct, frozen=True):
 
 
 class By(msgspec.Struct, frozen=True):
-    """Who gives a command, from where, and with which permissions."""
+    """Who gives a command, from where, and with which permissions.
+
+    What is known of an account here was true when the request came in. It is asked again before
+    the command is recorded: a command in flight does not outlive its giver's authority.
+    """
 
     actor: Actor
     request_id: str = ""
     source: Source | None = None
     permissions: frozenset[str] = frozenset()
     account_id: UUID | None = None
+    epoch: int = 0
     session_id: UUID | None = None
     idempotency: Idempotency | None = None
 
@@ -82,9 +94,10 @@ class Loaded(msgspec.Struct, Generic[S], frozen=True):
 class Decision(msgspec.Struct, Generic[T], frozen=True):
     """What a command leads to: entries to append together, then an answer or a refusal.
 
-    `subject` is whose key seals the request's source when nobody is signed in; `actor` is who it
-    turned out to be, when the command itself proved that. Streams in `unordered` take their
-    entries at whatever version is next.
+    `subject` is the account that the answer shows: its key seals a remembered answer, and the
+    request's source when nobody is signed in. `actor` is who it turned out to be, when the command
+    itself proved that. Streams in `unordered` take their entries at whatever version is next;
+    those in `expected` must still stand at these versions, though nothing is appended to them.
     """
 
     result: T
@@ -93,6 +106,7 @@ class Decision(msgspec.Struct, Generic[T], frozen=True):
     subject: UUID | None = None
     actor: Actor | None = None
     unordered: frozenset[UUID] = frozenset()
+    expected: dict[UUID, int] = {}
 
 
 class Configuration(msgspec.Struct, frozen=True):
@@ -165,12 +179,20 @@ class Gatebook(Application[UUID]):
         """The factory that the composition root opened."""
         return self._given_factory
 
-    def load(self, stream_id: UUID, initial: S, evolve: Evolve[S]) -> Loaded[S]:
-        """Folds a whole stream."""
+    def load(
+        self, stream_id: UUID, initial: S, evolve: Evolve[S], *, of: str | None = None
+    ) -> Loaded[S]:
+        """Folds a whole stream.
+
+        An id that a caller named may be that of another kind of stream: then `of` says which kind
+        is meant, and any other is as if it were not there.
+        """
 
         def project(_initial: Any, entries: Iterable[Any]) -> Any:
             state, version = initial, 0
             for entry in entries:
+                if of is not None and of != entry.event.STREAM:
+                    return None
                 state, version = evolve(state, entry.event), entry.originator_version
             return Loaded(stream_id, version, state) if version else None
 
@@ -209,35 +231,66 @@ class Gatebook(Application[UUID]):
 
     def _once(self, by: By, now: int, decide: Callable[[int], Decision[T]]) -> Decision[T] | None:
         done = self._done_before(by, now)
-        decision = decide(now)
+        try:
+            decision = decide(now)
+        except Refusal:
+            # The same request, a moment ahead of this one, may be what it was refused for.
+            self._done_before(by, now)
+            raise
         entries = list(decision.entries)
         if done is not None and by.idempotency is not None and decision.refusal is None:
-            answer = idempotency.Answer(by.idempotency.render(decision.result))
-            entries += done.entries(
-                [
-                    idempotency.CommandDone(
-                        day=_day(now),
-                        request_hash=by.idempotency.request_hash,
-                        expires_at=now + idempotency.REMEMBERED_FOR,
-                        answer=answer,
-                    )
-                ]
-            )
+            entries += done.entries([self._remembered(by.idempotency, decision, now)])
         if not entries:
             return decision
+        expected = self._authority(by, now) | decision.expected
+        if decision.actor is not None:
+            by = msgspec.structs.replace(by, actor=decision.actor)
         try:
-            if decision.actor is not None:
-                by = msgspec.structs.replace(by, actor=decision.actor)
-            self.record(entries, by, now, decision.subject, decision.unordered)
+            self.record(entries, by, now, decision.subject, decision.unordered, expected)
         except IntegrityError:
             return None
         return decision
+
+    def _authority(self, by: By, now: int) -> dict[UUID, int]:
+        """Asks whether the giver still may, and returns what must not move until the append.
+
+        Raises InvalidCredentials when his account or session ended, Forbidden when he lost a
+        permission since the request came in.
+        """
+        if by.account_id is None:
+            return {}
+        live = self.access.account(by.account_id, now)
+        if live is None or live.status != "active" or live.epoch != by.epoch:
+            raise InvalidCredentials("The token ended while the request was under way.")
+        for permission in sorted(by.permissions - live.permissions):
+            raise Forbidden(permission)
+        expected = {by.account_id: live.version}
+        if by.session_id is not None:
+            newest = self.event_log.last(by.session_id, 1)
+            if not newest or isinstance(newest[0].event, SessionEnded):
+                raise InvalidCredentials("The session ended while the request was under way.")
+            expected[by.session_id] = newest[0].version
+        return expected
+
+    def _remembered(
+        self, asked: Idempotency, decision: Decision[Any], now: int
+    ) -> idempotency.CommandDone:
+        rendered = asked.render(decision.result)
+        sealed = self.keys.seal_answer(decision.subject, rendered, asked.request_hash)
+        return idempotency.CommandDone(
+            day=_day(now),
+            shown=decision.subject,
+            request_hash=asked.request_hash,
+            expires_at=now + idempotency.REMEMBERED_FOR,
+            answer=idempotency.Answer(sealed),
+        )
 
     def _done_before(self, by: By, now: int) -> Loaded[idempotency.Done] | None:
         if by.idempotency is None:
             return None
         done = self.load(by.idempotency.stream_id, idempotency.Done(), idempotency.evolve)
-        idempotency.check(by.idempotency.request_hash, now, done.state)
+        unseal = self.keys.open_answer
+        idempotency.check(by.idempotency.request_hash, now, done.state, unseal)
         return done
 
     def record(
@@ -247,6 +300,7 @@ class Gatebook(Application[UUID]):
         now: int,
         subject: UUID | None = None,
         unordered: frozenset[UUID] = frozenset(),
+        expected: dict[UUID, int] | None = None,
     ) -> int:
         """Appends entries in one transaction. Returns the last one's position."""
         envelope = self._envelope(by, now, subject)
@@ -255,6 +309,7 @@ class Gatebook(Application[UUID]):
             metadata=self.envelopes.encode_metadata(envelope),
             envelope=envelope,
             unordered=unordered,
+            expected=expected or {},
         )
         return recordings[-1].notification.id
 

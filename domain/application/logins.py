@@ -34,7 +34,7 @@ class _Tried(msgspec.Struct, frozen=True):
     """All that a sign-in is decided from."""
 
     account_id: UUID
-    account: Account
+    account: Loaded[Account]
     password: Loaded[password.Password]
     attempts: Loaded[Attempts]
     matched: bool
@@ -58,7 +58,7 @@ class Logins:
 
         def decide(now: int) -> Decision[TokenPair | None]:
             tried = self._try(name, plaintext, verified)
-            if tried.account_id == NOBODY or tried.account.status == "erased":
+            if tried.account_id == NOBODY or tried.account.state.status == "erased":
                 return self._refuse_unknown(name, now)
             if tried.attempts.state.locked(now):
                 self._app.refusals.count(tried.account_id.bytes, now)
@@ -93,7 +93,7 @@ class Logins:
         """Ends one session of an account. Raises NotFound when it is not that account's."""
 
         def decide(_now: int) -> Decision[None]:
-            loaded = self._app.load(session_id, session.Session(), session.evolve)
+            loaded = self._app.load(session_id, session.Session(), session.evolve, of="session")
             if loaded.state.account_id != account_id:
                 raise NotFound("There is no such session.")
             return Decision(None, loaded.entries(session.end("revoked", loaded.state)))
@@ -116,7 +116,7 @@ class Logins:
         except InvalidValue:
             owner = None
         account_id = owner or NOBODY
-        account = self._accounts.load(account_id).state
+        account = self._accounts.load(account_id).loaded
         held = app.load(password.stream_id(account_id), password.Password(), password.evolve)
         tries = app.tail(
             attempts.stream_id(account_id, METHOD), attempts.TAIL, Attempts(), attempts.evolve
@@ -174,7 +174,8 @@ class Logins:
             attempts.clear(account_id, METHOD, "success", tried.attempts.state)
         )
         phc = tried.password.state.phc
-        profile = tried.account.profile
+        account = tried.account.state
+        profile = account.profile
         if phc is not None and profile is not None and plaintext.outdated(phc):
             secret = password.PasswordSecret(plaintext.rehash())
             entries += tried.password.entries(
@@ -182,13 +183,18 @@ class Logins:
             )
         opened, pair = self.open_session(
             account_id,
-            tried.account,
+            account,
             amr=("pwd",),
             failures_before=tried.attempts.state.failures,
             now=now,
         )
         actor = account_actor(account_id)
-        return Decision(pair, entries + opened, subject=account_id, actor=actor)
+        # A lock, a new password or a deactivation that came first must win against this success.
+        expected = {
+            loaded.stream_id: loaded.version
+            for loaded in (tried.attempts, tried.password, tried.account)
+        }
+        return Decision(pair, entries + opened, subject=account_id, actor=actor, expected=expected)
 
     def open_session(
         self,
@@ -227,9 +233,9 @@ class Logins:
 
 
 def _cause(tried: _Tried) -> Cause | None:
-    if tried.account.status == "inactive":
+    if tried.account.state.status == "inactive":
         return "inactive"
-    if tried.account.status == "deleted":
+    if tried.account.state.status == "deleted":
         return "deleted"
     if tried.password.state.phc is None:
         return "no-password"

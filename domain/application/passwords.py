@@ -21,11 +21,13 @@ class Passwords:
         self._app = app
         self._accounts = accounts_
 
-    def set_password(self, by: By, account_id: UUID, plaintext: Plaintext) -> AccountView:
+    def set_password(
+        self, by: By, account_id: UUID, plaintext: Plaintext, *, if_match: int | None = None
+    ) -> AccountView:
         """Sets another's password, and ends every session and token issued until now."""
 
         def decide(now: int) -> Decision[AccountView]:
-            loaded = self._accounts.load_for_change(by, account_id, now, None)
+            loaded = self._accounts.load_for_change(by, account_id, now, if_match)
             return self._new(by, loaded, plaintext, now, origin="reset")
 
         return self._app.run(by, decide)
@@ -63,7 +65,7 @@ class Passwords:
                 )
                 refusal = InvalidCredentials("The current password is wrong.")
                 return Decision(loaded.view(now), tries.entries([failed]), refusal)
-            return self._new(by, loaded, new, now, origin="changed")
+            return self._new(by, loaded, new, now, origin="changed", tries=tries)
 
         return self._app.run(by, decide)
 
@@ -92,14 +94,21 @@ class Passwords:
         )
 
     def _new(
-        self, by: By, loaded: LoadedAccount, plaintext: Plaintext, now: int, *, origin: str
+        self,
+        by: By,
+        loaded: LoadedAccount,
+        plaintext: Plaintext,
+        now: int,
+        *,
+        origin: str,
+        tries: Loaded[attempts.Attempts] | None = None,
     ) -> Decision[AccountView]:
         account_id = loaded.loaded.stream_id
         if loaded.state.profile is None or loaded.state.status in ("deleted", "erased"):
             raise Conflict("The account is deleted.")
         phc = self._accounts.secret(plaintext, loaded.state.profile)
         assert phc is not None  # a plaintext was given
-        held, tries = self.load(account_id), self.load_attempts(account_id)
+        held, tries = self.load(account_id), tries or self.load_attempts(account_id)
         events = accounts.decide(accounts.RevokeTokens(), loaded.state)
         entries = loaded.loaded.entries(events)
         entries += held.entries([password.new(account_id, phc, origin)])
@@ -108,4 +117,5 @@ class Passwords:
             current = self._app.load(by.session_id, session.Session(), session.evolve)
             kept = session.SessionKept(account_id=account_id, epoch=loaded.state.epoch + 1)
             entries += current.entries([kept] if current.state.live else [])
-        return Decision(loaded.after(events, now), entries)
+        expected = {tries.stream_id: tries.version}
+        return Decision(loaded.after(events, now), entries, subject=account_id, expected=expected)

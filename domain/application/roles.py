@@ -11,7 +11,7 @@ from gatebook.domain import account as accounts
 from gatebook.domain import role as roles
 from gatebook.domain.application.accounts import Accounts, AccountView
 from gatebook.domain.application.core import By, Decision, Gatebook, Loaded
-from gatebook.domain.errors import Conflict, Forbidden, InvalidValue, NotFound
+from gatebook.domain.errors import Conflict, Forbidden, InvalidValue, NotFound, StaleVersion
 from gatebook.domain.permissions import BUILT_IN
 
 
@@ -40,13 +40,19 @@ class Roles:
         return _view(name, loaded.version, loaded.state)
 
     def define(
-        self, by: By, name: str, permissions: Iterable[str], description: str
+        self,
+        by: By,
+        name: str,
+        permissions: Iterable[str],
+        description: str,
+        *,
+        if_match: int | None = None,
     ) -> tuple[RoleView, bool]:
         """Defines or redefines a custom role. Returns it, and whether it is new."""
         wanted = frozenset(permissions)
 
         def decide(now: int) -> Decision[tuple[RoleView, bool]]:
-            loaded = self._load(name)
+            loaded = self._load(name, if_match)
             events = roles.define(name, wanted, description, loaded.state, built_in=False)
             self._within(by, wanted, "role.define", name, now)
             self._within(by, loaded.state.permissions or (), "role.define", name, now)
@@ -58,11 +64,14 @@ class Roles:
 
         return self._app.run(by, decide)
 
-    def delete(self, by: By, name: str) -> None:
-        """Deletes a custom role that nobody holds."""
+    def delete(self, by: By, name: str, *, if_match: int | None = None) -> None:
+        """Deletes a custom role that nobody holds.
+
+        A grant that is decided at the same moment holds a generation that is gone, so nothing.
+        """
 
         def decide(now: int) -> Decision[None]:
-            loaded = self._load(name)
+            loaded = self._load(name, if_match)
             events = roles.delete(name, loaded.state)
             self._within(by, loaded.state.permissions or (), "role.delete", name, now)
             if self._app.access.holders(name, now):
@@ -84,11 +93,15 @@ class Roles:
 
         def decide(now: int) -> Decision[AccountView]:
             loaded = self._accounts.load_for_change(by, account_id, now, if_match)
-            command = accounts.GrantRole(name, expires_at, "hand", now)
-            self._within(by, self._permissions(name), "role.grant", str(account_id), now)
+            stands = self._existing(name)
+            role = stands.state
+            command = accounts.GrantRole(name, expires_at, "hand", now, role.generation)
+            given = role.permissions or ()
+            self._within(by, given, "role.grant", str(account_id), now, until=expires_at)
             events = accounts.decide(command, loaded.state)
             entries = self._accounts.with_roster(loaded.loaded, events)
-            return Decision(loaded.after(events, now), entries)
+            expected = {stands.stream_id: stands.version}
+            return Decision(loaded.after(events, now), entries, expected=expected)
 
         return self._app.run(by, decide)
 
@@ -115,23 +128,45 @@ class Roles:
             pending.append((loaded, events))
         return pending
 
-    def _load(self, name: str) -> Loaded[roles.Role]:
-        return self._app.load(roles.stream_id(name), roles.Role(), roles.evolve)
+    def _load(self, name: str, if_match: int | None = None) -> Loaded[roles.Role]:
+        loaded = self._app.load(roles.stream_id(name), roles.Role(), roles.evolve)
+        if if_match is not None and if_match != loaded.version:
+            raise StaleVersion(if_match, loaded.version)
+        return loaded
 
-    def _permissions(self, name: str) -> Iterable[str]:
+    def _existing(self, name: str) -> Loaded[roles.Role]:
         roles.check_name(name)
-        permissions = self._load(name).state.permissions
-        if permissions is None:
+        loaded = self._load(name)
+        if loaded.state.permissions is None:
             raise InvalidValue(f"There is no role {name!r}.", "/role")
-        return permissions
+        return loaded
 
     def _within(
-        self, by: By, permissions: Iterable[str], action: str, target: str, now: int
+        self,
+        by: By,
+        permissions: Iterable[str],
+        action: str,
+        target: str,
+        now: int,
+        *,
+        until: int | None = None,
     ) -> None:
+        """Raises Forbidden unless he holds these himself, and no shorter than `until`."""
         try:
             by.may(permissions)
+            if by.account_id is not None and action == "role.grant":
+                ends = self._app.access.reach(by.account_id, now)
+                for permission in sorted(permissions):
+                    _outlasts(permission, ends.get(permission, now), until)
         except Forbidden as refusal:
             self._accounts.denied(by, refusal, action, target, now)
+
+
+def _outlasts(permission: str, held_until: int | None, until: int | None) -> None:
+    if held_until is not None and (until is None or until > held_until):
+        raise Forbidden(
+            permission, f"You hold {permission} for a time only, and can grant it no longer."
+        )
 
 
 def _view(name: str, version: int, state: roles.Role) -> RoleView:

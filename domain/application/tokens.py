@@ -146,7 +146,8 @@ class Tokens:
             account_id = loaded.state.account_id
             if account_id is None:
                 raise InvalidCredentials("There is no such session.")
-            account = self._accounts.load(account_id).state
+            owner = self._accounts.load(account_id).loaded
+            account = owner.state
             pair, key = self._families.next_pair(now)
             command = session.Renew(rotation, pair, account.epoch, account.status == "active", now)
             events = session.renew(command, loaded.state)
@@ -166,7 +167,8 @@ class Tokens:
                 now=now,
             )
             actor = account_actor(account_id)
-            return Decision(rendered, entries, subject=account_id, actor=actor)
+            expected = {account_id: owner.version}
+            return Decision(rendered, entries, subject=account_id, actor=actor, expected=expected)
 
         renewed = self._app.run(by, decide)
         assert renewed is not None  # a refusal would have been raised
@@ -219,7 +221,9 @@ class Tokens:
             )
             signed = self._app.signer.sign(claims, key.kid, key.algorithm)
             result = IssuedToken(signed, jti, (expires_at - now) // SECOND, account_id)
-            return Decision(result, Loaded(jti, 0, token.Token()).entries([issued]))
+            entries = Loaded(jti, 0, token.Token()).entries([issued])
+            expected = {account_id: loaded.loaded.version}
+            return Decision(result, entries, subject=account_id, expected=expected)
 
         return self._app.run(by, decide)
 
@@ -227,7 +231,7 @@ class Tokens:
         """Revokes one token by its id. Again is not an error. Raises NotFound."""
 
         def decide(_now: int) -> Decision[None]:
-            loaded = self._app.load(jti, token.Token(), token.evolve)
+            loaded = self._app.load(jti, token.Token(), token.evolve, of="token")
             owner = self._app.access.token_owner(jti)
             if loaded.version == 0 and owner is None:
                 raise NotFound("There is no such token.")

@@ -140,9 +140,8 @@ class Deployment:
                 stdout=subprocess.PIPE,
                 stderr=errors,
             )
-        server = Served(self, process)
         try:
-            yield server
+            yield Served(self, process)
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
                 assert process.wait(40) == 0, self.log()
@@ -219,7 +218,8 @@ class Served:
         raise AssertionError("the log has no end")
 
     def head(self) -> int:
-        return int(self.client.get("/v1/ready").body["position"])
+        [newest] = self.admin.get("/v1/audit?order=desc&limit=1").body["items"]
+        return int(newest["position"])
 
     def _first_line(self) -> str:
         stdout = self.process.stdout

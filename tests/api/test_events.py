@@ -19,6 +19,7 @@ COUNTS = {
     "epoch",
     "failures",
     "failures_before",
+    "generation",
     "password_max_bytes",
     "password_min_bytes",
     "policy",

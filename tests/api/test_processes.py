@@ -230,7 +230,13 @@ def test_management_listener(tmp_path: Path) -> None:
     with deployment.served() as served:
         management = type(served.client)("127.0.0.1", port)
         assert management.get("/v1/health").status == 200
-        assert management.get("/v1/ready").status == 200
+        ready = management.get("/v1/ready").body
+        assert {one["name"] for one in ready["projections"]} == {
+            "access",
+            "accounts",
+            "sessions",
+            "audit",
+        }
         assert b"gatebook_log_head" in management.get("/metrics").raw
         for path in ("/v1/accounts", "/v1/bootstrap", "/openapi.json", "/v1/auth/login"):
             assert management.get(path).status == 404

@@ -30,7 +30,7 @@ def test_creation_is_recorded_once():
         a.ChangeProfile(PROFILE),
         a.SetStatus("inactive"),
         a.RevokeTokens(),
-        a.GrantRole("viewer", None, "hand", NOON),
+        a.GrantRole("viewer", None, "hand", NOON, 1),
         a.RevokeRole("viewer"),
     ],
 )
@@ -122,23 +122,25 @@ def test_every_ending_starts_a_new_epoch():
 
 def test_restoring_keeps_the_roles():
     """restore(delete(x)) == x, sessions excepted."""
-    before = account(CREATED, a.RoleGranted(role="viewer"))
-    after = account(CREATED, a.RoleGranted(role="viewer"), a.AccountDeleted(), a.AccountRestored())
+    before = account(CREATED, a.RoleGranted(role="viewer", generation=1))
+    after = account(
+        CREATED, a.RoleGranted(role="viewer", generation=1), a.AccountDeleted(), a.AccountRestored()
+    )
     assert (before.roles(NOON), before.status) == (after.roles(NOON), after.status)
 
 
 def test_granting_twice_records_once():
     """A grant that is there already is no event; another end is."""
-    held = account(CREATED, a.RoleGranted(role="viewer"))
-    assert a.decide(a.GrantRole("viewer", None, "hand", NOON), held) == []
-    assert a.decide(a.GrantRole("viewer", NOON + HOUR, "hand", NOON), held) == [
-        a.RoleGranted(role="viewer", expires_at=NOON + HOUR)
+    held = account(CREATED, a.RoleGranted(role="viewer", generation=1))
+    assert a.decide(a.GrantRole("viewer", None, "hand", NOON, 1), held) == []
+    assert a.decide(a.GrantRole("viewer", NOON + HOUR, "hand", NOON, 1), held) == [
+        a.RoleGranted(role="viewer", generation=1, expires_at=NOON + HOUR)
     ]
 
 
 def test_a_grant_ends_at_its_instant():
     """A grant counts before its end, not at it."""
-    held = account(CREATED, a.RoleGranted(role="viewer", expires_at=NOON))
+    held = account(CREATED, a.RoleGranted(role="viewer", generation=1, expires_at=NOON))
     assert held.roles(NOON - 1) == ["viewer"]
     assert held.roles(NOON) == []
 
@@ -146,14 +148,14 @@ def test_a_grant_ends_at_its_instant():
 def test_a_grant_must_end_in_the_future():
     """An end that has passed is refused."""
     with pytest.raises(InvalidValue):
-        a.decide(a.GrantRole("viewer", NOON, "hand", NOON), account(CREATED))
+        a.decide(a.GrantRole("viewer", NOON, "hand", NOON, 1), account(CREATED))
 
 
 @pytest.mark.parametrize("end", [a.AccountDeleted(), a.AccountErased()])
 def test_the_gone_get_no_roles(end):
     """Neither deleted nor erased accounts are granted anything."""
     with pytest.raises(Conflict):
-        a.decide(a.GrantRole("viewer", None, "hand", NOON), account(CREATED, end))
+        a.decide(a.GrantRole("viewer", None, "hand", NOON, 1), account(CREATED, end))
 
 
 @pytest.mark.parametrize("end", [a.AccountDeleted(), a.AccountErased()])
@@ -165,10 +167,15 @@ def test_the_gone_keep_their_profile_as_it_was(end):
 
 def test_revoking_what_is_not_held_records_nothing():
     """Revocation is idempotent."""
-    held = account(CREATED, a.RoleGranted(role="viewer"))
+    held = account(CREATED, a.RoleGranted(role="viewer", generation=1))
     assert a.decide(a.RevokeRole("viewer"), held) == [a.RoleRevoked(role="viewer")]
     assert a.decide(a.RevokeRole("admin"), held) == []
-    assert account(CREATED, a.RoleGranted(role="viewer"), a.RoleRevoked(role="viewer")).grants == {}
+    assert (
+        account(
+            CREATED, a.RoleGranted(role="viewer", generation=1), a.RoleRevoked(role="viewer")
+        ).grants
+        == {}
+    )
 
 
 def test_an_erased_creation_still_folds():

@@ -233,18 +233,26 @@ def test_an_answer_is_remembered_for_a_day():
     """The same request gets it again, another is refused, and a day later it is new."""
     event = idempotency.CommandDone(
         day="20833",
+        shown=ALICE,
         request_hash=b"h",
         expires_at=NOON + idempotency.REMEMBERED_FOR,
         answer=idempotency.Answer(b"first"),
     )
     done = idempotency.evolve(idempotency.Done(), event)
+
+    def unseal(shown, sealed, request_hash):
+        assert (shown, request_hash) == (ALICE, b"h")
+        return sealed
+
     with pytest.raises(Remembered) as before:
-        idempotency.check(b"h", NOON, done)
+        idempotency.check(b"h", NOON, done, unseal)
     assert before.value.answer == b"first"
     with pytest.raises(IdempotencyMismatch):
-        idempotency.check(b"other", NOON, done)
-    idempotency.check(b"h", NOON + idempotency.REMEMBERED_FOR, done)
-    idempotency.check(b"h", NOON, idempotency.Done())
+        idempotency.check(b"other", NOON, done, unseal)
+    idempotency.check(b"h", NOON + idempotency.REMEMBERED_FOR, done, unseal)
+    idempotency.check(b"h", NOON, idempotency.Done(), unseal)
+    with pytest.raises(Conflict):
+        idempotency.check(b"h", NOON, done, lambda *_asked: None)
 
 
 POLICY = policy.Policy(LOCKOUT, 1, 2, 3, 4, 5, 6, 12, 256)

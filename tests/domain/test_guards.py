@@ -17,7 +17,7 @@ from gatebook.domain.permissions import ALL, BUILT_IN, CATALOGUE
 from tests.domain.story import ALICE, BOB, NOON, given
 
 CREATED = account.AccountCreated(kind="human", profile=account.Profile("alice"))
-ADMIN = account.RoleGranted(role="admin")
+ADMIN = account.RoleGranted(role="admin", generation=1)
 
 
 def roster(*past):
@@ -35,7 +35,7 @@ def state(*past):
     [
         ([CREATED, ADMIN], True),
         ([CREATED], False),
-        ([CREATED, account.RoleGranted(role="admin", expires_at=NOON)], False),
+        ([CREATED, account.RoleGranted(role="admin", generation=1, expires_at=NOON)], False),
         ([CREATED, ADMIN, account.AccountDeactivated()], False),
         ([CREATED, ADMIN, account.AccountDeleted()], False),
         ([CREATED, ADMIN, account.AccountDeleted(), account.AccountRestored()], True),
@@ -128,10 +128,15 @@ def test_a_deleted_role_is_nothing():
     with pytest.raises(NotFound):
         role.delete("ops", role.Role())
     defined = given(
-        role.evolve, role.Role(), role.RoleDefined(name="ops", permissions=("audit.read",))
+        role.evolve,
+        role.Role(),
+        role.RoleDefined(name="ops", generation=1, permissions=("audit.read",)),
     )
     assert role.delete("ops", defined) == [role.RoleDeleted(name="ops")]
-    assert given(role.evolve, defined, role.RoleDeleted(name="ops")) == role.Role()
+    gone = given(role.evolve, defined, role.RoleDeleted(name="ops"))
+    assert gone == role.Role(generation=1)
+    [again] = role.define("ops", frozenset({"keys.read"}), "", gone, built_in=False)
+    assert again.generation == 2, "who held the role before does not hold this one"
 
 
 def test_the_built_in_roles_are_what_the_contract_says():

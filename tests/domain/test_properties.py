@@ -27,7 +27,7 @@ account_events = st.one_of(
     st.builds(account.AccountRestored),
     st.builds(account.AccountErased),
     st.builds(account.AccountTokensRevoked),
-    st.builds(account.RoleGranted, role=roles, expires_at=ends),
+    st.builds(account.RoleGranted, role=roles, generation=st.just(1), expires_at=ends),
     st.builds(account.RoleRevoked, role=roles),
 )
 account_commands = st.one_of(
@@ -39,7 +39,12 @@ account_commands = st.one_of(
     ),
     st.builds(account.RevokeTokens),
     st.builds(
-        account.GrantRole, role=roles, expires_at=ends, source=st.just("hand"), at=st.just(NOON)
+        account.GrantRole,
+        role=roles,
+        expires_at=ends,
+        source=st.just("hand"),
+        at=st.just(NOON),
+        generation=st.just(1),
     ),
     st.builds(account.RevokeRole, role=roles),
 )

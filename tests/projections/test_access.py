@@ -59,12 +59,12 @@ def view(house: House) -> AccessView:
     """Alice exists and may see accounts; a session and a token are hers."""
     house.append(
         role.stream_id("viewer"),
-        role.RoleDefined(name="viewer", permissions=("roles.read", "accounts.read")),
+        role.RoleDefined(name="viewer", generation=1, permissions=("roles.read", "accounts.read")),
     )
     key = signing_keys.KeyCreated(kid="k1", algorithm="ES256", public_jwk="{}")
     house.append(signing_keys.STREAM_ID, key)
     created = account.AccountCreated(kind="human", profile=PROFILE)
-    house.append(ALICE, created, account.RoleGranted(role="viewer"))
+    house.append(ALICE, created, account.RoleGranted(role="viewer", generation=1))
     house.append(SESSION, opened())
     house.append(MACHINE_TOKEN, issued())
     return AccessView(house.log)
@@ -180,7 +180,7 @@ def test_a_kept_session_survives(house: House, view: AccessView) -> None:
 
 def test_grants_end_at_their_instant(house: House, view: AccessView) -> None:
     """A temporary grant is judged by the time of the question."""
-    house.append(ALICE, account.RoleGranted(role="viewer", expires_at=NOON + MINUTE))
+    house.append(ALICE, account.RoleGranted(role="viewer", generation=1, expires_at=NOON + MINUTE))
 
     assert view.roles_of(ALICE, NOON) == [HeldRole("viewer", NOON + MINUTE)]
     assert view.holders("viewer", NOON) == 1
@@ -201,7 +201,7 @@ def test_revoked_and_deleted_roles_give_nothing(house: House, view: AccessView) 
     assert (found.roles, found.permissions) == ([], frozenset())
     assert view.permissions_of("viewer") is None
 
-    again = role.RoleDefined(name="viewer", permissions=("keys.read",), description="Sees.")
+    again = role.RoleDefined(name="viewer", generation=1, permissions=("keys.read",), description="Sees.")
     house.append(role.stream_id("viewer"), again)
     found = view.account(ALICE, NOON)
     assert found is not None
@@ -214,12 +214,15 @@ def test_revoked_and_deleted_roles_give_nothing(house: House, view: AccessView) 
     assert found.roles == []
 
 
-def test_holders_of_a_role_are_not_deleted(house: House, view: AccessView) -> None:
-    """A switched-off account still holds its roles, a deleted one does not count."""
+def test_holders_of_a_role_are_not_erased(house: House, view: AccessView) -> None:
+    """Switched-off and deleted accounts can come back, and hold their roles; erased ones cannot."""
     house.append(ALICE, account.AccountDeactivated())
     assert view.holders("viewer", NOON) == 1
 
     house.append(ALICE, account.AccountActivated(), account.AccountDeleted())
+    assert view.holders("viewer", NOON) == 1
+
+    house.append(ALICE, account.AccountErased())
     assert view.holders("viewer", NOON) == 0
 
 

@@ -58,7 +58,7 @@ EVENTS: tuple[Event, ...] = (
     account.AccountRestored(),
     account.AccountErased(),
     account.AccountTokensRevoked(),
-    account.RoleGranted(role="admin", expires_at=AT, source="hand"),
+    account.RoleGranted(role="admin", generation=1, expires_at=AT, source="hand"),
     account.RoleRevoked(role="admin"),
     administrators.AdministratorAdded(account_id=ALICE),
     administrators.AdministratorRemoved(account_id=ALICE),
@@ -88,6 +88,7 @@ EVENTS: tuple[Event, ...] = (
     first_admin.OidcFirstAdmin(account_id=ALICE),
     idempotency.CommandDone(
         day="20833",
+        shown=ALICE,
         request_hash=b"\x02" * 32,
         expires_at=AT,
         answer=idempotency.Answer(b"{}"),
@@ -98,7 +99,11 @@ EVENTS: tuple[Event, ...] = (
     password.PasswordRehashed(account_id=ALICE, secret=password.PasswordSecret("$argon2id$...")),
     policy.PolicyAdopted(policy=POLICY),
     role.RoleDefined(
-        name="ops", permissions=("accounts.read", "audit.read"), description="d", built_in=False
+        name="ops",
+        generation=2,
+        permissions=("accounts.read", "audit.read"),
+        description="d",
+        built_in=False,
     ),
     role.RoleDeleted(name="ops"),
     session.LoginSucceeded(account_id=ALICE, amr=("pwd",), failures_before=2, policy=1),

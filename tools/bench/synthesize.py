@@ -56,7 +56,7 @@ class Life:
         """Saves without end, the built-in roles first."""
         yield self._by(None), [
             self._place(role.stream_id(name), role.RoleDefined(
-                name=name, permissions=tuple(sorted(granted)), description=text, built_in=True
+                name=name, generation=1, permissions=tuple(sorted(granted)), description=text, built_in=True
             ))
             for name, (granted, text) in BUILT_IN.items()
         ]  # fmt: skip
@@ -189,8 +189,8 @@ class Life:
         events: list[Event] = [
             account.AccountRenamed(profile=profile),
             account.AccountProfileChanged(profile=profile),
-            account.RoleGranted(role=held),
-            account.RoleGranted(role=held, expires_at=self._at + 600 * MINUTE),
+            account.RoleGranted(role=held, generation=1),
+            account.RoleGranted(role=held, generation=1, expires_at=self._at + 600 * MINUTE),
             account.RoleRevoked(role=held),
         ]
         event = self._random.choice(events)
