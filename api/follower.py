@@ -17,7 +17,7 @@ from typing import Final
 from eventsourcing.persistence import PersistenceError
 
 from gatebook.api import logs
-from gatebook.api.link import Link
+from gatebook.api.link import STORE_GONE, Link
 from gatebook.domain.errors import Refusal
 from gatebook.projections.follower import Follower
 from gatebook.projections.registry import PROJECTIONS
@@ -48,7 +48,7 @@ def main(argv: list[str]) -> int:
         house = open_house(Settings.load(options.config))
     except ConfigurationError as error:
         _log.error("refused", extra={"fields": {"reason": str(error)}})
-        return REFUSED
+        return STORE_GONE if isinstance(error.__cause__, PersistenceError) else REFUSED
     try:
         link = Link(options.link)
         link.watch(stop.set)

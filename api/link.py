@@ -9,6 +9,9 @@ from typing import Final
 
 READY: Final = b"r"
 
+STORE_GONE: Final = 75
+"""The exit code of a child that could not open the store: it says nothing against the child."""
+
 
 class Link:
     """The child's end."""

@@ -104,7 +104,7 @@ BEARER: Final = {"WWW-Authenticate": "Bearer"}
 
 _UNIFORM: Final = {
     "invalid-credentials": "The username or the password is wrong.",
-    "store-unavailable": "The store cannot be reached. Nothing was recorded; try again.",
+    "store-unavailable": "The store cannot be reached. Try again.",
 }
 """Where the truth stays here: one sentence, whatever the cause."""
 

@@ -90,6 +90,8 @@ class Route(msgspec.Struct, frozen=True):
             found.add("forbidden")
         if self.parameters:
             found.add("not-found")
+        if self.method != "GET":
+            found.add("conflict")
         if self.body is not None:
             found |= {"too-large", "unsupported-media-type"}
         if self.method == "POST" and self.body is not None:

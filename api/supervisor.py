@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from gatebook.api.link import READY
+from gatebook.api.link import READY, STORE_GONE
 
 TURN: Final = 0.2
 MANY_DEATHS: Final = 5
@@ -76,6 +76,10 @@ class Place:
             _log.warning("died", extra={"fields": {"name": self.name, "code": code}})
             self.child.link.close()
             self.child = None
+            if code == STORE_GONE:
+                # However long the store is away, the service is there when it comes back.
+                self._not_before = now + 1.0
+                return
             self._deaths.append(now)
             recent = sum(1 for death in self._deaths if now - death < MINUTE)
             self._not_before = now + min(LONGEST_PAUSE, 0.1 * 2**recent)

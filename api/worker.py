@@ -12,14 +12,16 @@ import socket
 import sys
 from typing import Final
 
+from eventsourcing.persistence import PersistenceError
+
 from gatebook.api import logs
 from gatebook.api.app import create_app
 from gatebook.api.engine import Engine
-from gatebook.api.link import Link
+from gatebook.api.link import STORE_GONE, Link
 from gatebook.api.metrics import Metrics
 from gatebook.api.routes import MANAGEMENT, ROUTES
 from gatebook.api.site import site_of
-from gatebook.store.house import open_house, system
+from gatebook.store.house import open_house
 from gatebook.store.settings import ConfigurationError, Settings
 
 REFUSED: Final = 78
@@ -38,9 +40,8 @@ def main(argv: list[str]) -> int:
         house = open_house(settings)
     except ConfigurationError as error:
         _log.error("refused", extra={"fields": {"reason": str(error)}})
-        return REFUSED
+        return STORE_GONE if isinstance(error.__cause__, PersistenceError) else REFUSED
     try:
-        house.bootstrap.prepare(system())
         threads = settings.worker_threads
         site = site_of(settings, threads=threads, address=options.address, worker=options.name)
         metrics = Metrics(house, site)
@@ -54,6 +55,9 @@ def main(argv: list[str]) -> int:
         link.watch(engine.stop)
         link.ready()
         engine.run()
+    except PersistenceError as error:
+        _log.error("refused", extra={"fields": {"reason": str(error)}})
+        return STORE_GONE
     finally:
         house.close()
     return 0

@@ -19,9 +19,9 @@ from eventsourcing.utils import Environment, EnvType
 from gatebook.domain import idempotency
 from gatebook.domain.envelope import Actor, Entry, Metadata, Source
 from gatebook.domain.errors import (
+    Conflict,
     Forbidden,
     InvalidCredentials,
-    Overloaded,
     Refusal,
     StoreUnavailable,
 )
@@ -31,7 +31,7 @@ from gatebook.domain.policy import STREAM_ID, Adopted, Policy, evolve
 from gatebook.domain.ports import Access, Clock, Envelopes, Ids, Keys, Log, Names, Refusals, Signer
 from gatebook.domain.session import SessionEnded
 
-ATTEMPTS = 4
+ATTEMPTS = 8
 """How often a command is decided when others keep moving first."""
 
 HOUR = 3600 * 1_000_000
@@ -213,7 +213,7 @@ class Gatebook(Application[UUID]):
         """Runs a command: decides, appends, answers. Whoever loses a race decides again.
 
         Raises the decision's refusal after it is recorded, Remembered for a command done before,
-        StoreUnavailable when the log cannot be reached, Overloaded when others keep winning.
+        StoreUnavailable when the log cannot be reached, Conflict when others keep winning.
         A crash before the append leaves nothing; after it, the whole command.
         """
         try:
@@ -227,7 +227,7 @@ class Gatebook(Application[UUID]):
                     return decision.result
         except OperationalError as error:
             raise StoreUnavailable(f"The log cannot be reached: {error}") from error
-        raise Overloaded("Others kept changing the same thing. Nothing was recorded; try again.")
+        raise Conflict("Others kept changing the same thing. Nothing was recorded; try again.")
 
     def _once(self, by: By, now: int, decide: Callable[[int], Decision[T]]) -> Decision[T] | None:
         done = self._done_before(by, now)
