@@ -80,10 +80,14 @@ def logout(call: Call[Nothing, LogoutQuery]) -> Reply:
     )
 
 
+NEWEST = 50
+"""Sessions that `me` shows; /v1/auth/sessions lists more."""
+
+
 def me(call: Call[None, None]) -> Reply:
     """GET /v1/auth/me"""
     caller, house = call.caller, call.house
-    sessions = house.access.sessions_of(caller.account_id, call.now)
+    sessions = house.access.sessions_of(caller.account_id, call.now, most=NEWEST)
     body = Me(
         account=account_of(house.accounts.view(caller.account_id, call.now)),
         roles=caller.roles,

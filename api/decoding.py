@@ -26,6 +26,7 @@ END_OF_TIME: Final = 253_402_300_799_999_999
 """The last microsecond of the year 9999."""
 
 _PLACE: Final = re.compile(r" - at `(?:key in )?\$([^`]*)`$")
+_LONG_NAME: Final = re.compile(r"`([^`]{64})[^`]+`")
 _MEMBER: Final = re.compile(r"`([^`]*)`")
 
 
@@ -108,6 +109,8 @@ def _check_text(value: Any) -> None:
 
 
 def _fault(message: str) -> Problem:
+    # What was sent is named, not repeated: a name may be as long as the body.
+    message = _LONG_NAME.sub(lambda found: f"`{found[1]}…`", message)
     place = _PLACE.search(message)
     steps = re.findall(r"\.([^.\[\]]+)|\[(\d+)\]", place[1]) if place else []
     pointer = "".join(f"/{_escaped(name or index)}" for name, index in steps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 import time
@@ -32,22 +33,33 @@ SEND_BYTES: Final = 18_000
 """Less is held back until the answer is whole: one write to the socket instead of two."""
 
 
+TWO_LENGTHS: Final = "Content-Length and Transfer-Encoding exclude each other"
+CHUNKED_ONCE: Final = "Transfer-Encoding is chunked, once"
+NO_CODING: Final = "HTTP/1.0 has no Transfer-Encoding"
+ONE_HOST: Final = "One Host is needed"
+OURS: Final = (TWO_LENGTHS, CHUNKED_ONCE, NO_CODING, ONE_HOST)
+_CODING: Final = re.compile(rb"^transfer-encoding[ \t]*:([^\r\n]*)", re.I | re.M)
+
+
 class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
     """Refuses what two servers could read in two ways (RFC 9112, sections 3.2 and 6.3)."""
 
     def parse_header(self, header_plus: bytes) -> None:
         """Parses the header. Raises ParsingError."""
+        codings = _CODING.findall(header_plus)  # asked first: waitress takes them away
         super().parse_header(header_plus)
+        if codings and [one.strip().lower() for one in codings] != [b"chunked"]:
+            raise ParsingError(CHUNKED_ONCE)
         if self.version not in ("1.0", "1.1"):
             self.error = Unspoken("HTTP/1.1 is spoken here")
             self.connection_close = True
         if self.chunked and "CONTENT_LENGTH" in self.headers:
-            raise ParsingError("Content-Length and Transfer-Encoding exclude each other")
+            raise ParsingError(TWO_LENGTHS)
         if self.version == "1.0" and "TRANSFER_ENCODING" in self.headers:
-            raise ParsingError("HTTP/1.0 has no Transfer-Encoding")
+            raise ParsingError(NO_CODING)
         host = self.headers.get("HOST")
         if (host is None and self.version == "1.1") or (host is not None and "," in host):
-            raise ParsingError("One Host is needed")
+            raise ParsingError(ONE_HOST)
 
 
 class Unspoken(BadRequest):  # type: ignore[misc]  # as above
@@ -69,8 +81,9 @@ class ProblemTask(ErrorTask):  # type: ignore[misc]  # as above
         """Writes the answer and closes the connection."""
         error, server = self.request.error, self.channel.server
         slug = next((s for s, row in PROBLEMS.items() if row[0] == error.code), "invalid-request")
-        detail = error.body if error.code < 500 else PROBLEMS[slug][1]
-        problem = Problem(slug, f"{str(detail)[:200]}.")
+        # Never in waitress' own words: they repeat the line that was sent.
+        detail = next((one for one in OURS if one in str(error.body)), PROBLEMS[slug][1])
+        problem = Problem(slug, f"{detail}.")
         said = document(problem, server.site.problem_base, server.fresh_id())
         body = msgspec.json.encode(said)
         self.status = f"{problem.status} {PROBLEMS[slug][1]}"

@@ -24,7 +24,7 @@ def place(log: Log, wanted: AsOf, now: int) -> Place | None:
     if wanted.position is not None:
         recorded = log.event(wanted.position)
         if recorded is None:
-            raise InvalidValue(f"The log ends at {log.head()}.", "/position")
+            raise InvalidValue("The log has no such position.", "/position")
         return Place(recorded.recorded_at, wanted.position)
     if wanted.at is not None:
         at = microseconds(wanted.at)

@@ -57,7 +57,7 @@ FROM access_sessions s
 JOIN access_accounts a
     ON a.account_id = s.account_id AND a.epoch = s.epoch AND a.status = 'active'
 WHERE s.account_id = ? AND s.refresh_expires_at > ? AND (s.expires_at IS NULL OR s.expires_at > ?)
-ORDER BY s.opened_at, s.session_id
+ORDER BY s.opened_at DESC, s.session_id DESC LIMIT ?
 """
 _TOKENS = """
 SELECT t.jti, t.account_id, t.session_id, t.kid, t.issued_at, t.expires_at, t.audience, t.scope
@@ -73,7 +73,7 @@ JOIN access_accounts a
     ON a.account_id = t.account_id AND a.epoch = t.epoch AND a.status = 'active'
 JOIN access_keys k ON k.kid = t.kid AND k.retired = 0
 WHERE t.expires_at > ?
-ORDER BY t.issued_at, t.jti
+ORDER BY t.issued_at DESC, t.jti DESC LIMIT ?
 """
 _REACH = """
 SELECT r.permissions, g.expires_at FROM access_grants g
@@ -87,6 +87,10 @@ JOIN access_accounts a ON a.account_id = g.account_id AND a.status <> 'erased'
 WHERE g.role = ? AND (g.expires_at IS NULL OR g.expires_at > ?)
 """
 _ROLES = "SELECT role, permissions, description, built_in FROM access_roles"
+
+
+MOST = 1_000
+"""Sessions or tokens of one account that are listed; older ones count, and end, all the same."""
 
 
 class LiveSession(msgspec.Struct, frozen=True):
@@ -262,9 +266,9 @@ class AccessView:
             for kid, algorithm, public_jwk, signs_from, gone in found
         ]
 
-    def sessions_of(self, account_id: UUID, at: int) -> list[LiveSession]:
-        """An account's sessions that count at an instant, oldest first."""
-        found = self._source.query(_SESSIONS, (account_id.bytes, at, at))
+    def sessions_of(self, account_id: UUID, at: int, most: int = MOST) -> list[LiveSession]:
+        """An account's newest sessions that count at an instant, oldest of them first."""
+        found = self._source.query(_SESSIONS, (account_id.bytes, at, at, most))
         return [
             LiveSession(
                 session_id=uuid(row[0]),
@@ -276,12 +280,12 @@ class AccessView:
                 expires_at=maybe_number(row[6]),
                 refresh_expires_at=number(row[7]),
             )
-            for row in found
+            for row in reversed(found)
         ]
 
     def tokens_of(self, account_id: UUID, at: int) -> list[ListedToken]:
-        """An account's access tokens that count at an instant, oldest first."""
-        found = self._source.query(_TOKENS, (account_id.bytes, account_id.bytes, at))
+        """An account's newest access tokens that count at an instant, oldest of them first."""
+        found = self._source.query(_TOKENS, (account_id.bytes, account_id.bytes, at, MOST))[::-1]
         return [
             ListedToken(
                 jti=uuid(row[0]),

@@ -17,6 +17,9 @@ from gatebook.store.settings import ConfigurationError, Settings
 ROW = "master"
 KEY_BYTES = 32
 SHORTEST_PASSPHRASE = 16
+LARGEST = 65_536
+"""Bytes read of a private file; none is nearly as long."""
+
 _CHECK = b"gatebook master key check"
 _PLACEHOLDERS = frozenset({"changeme", "change-me", "password", "passphrase", "secret", "example"})
 
@@ -92,14 +95,25 @@ def write_key_file(path: Path) -> None:
 def read_private_file(path: Path, purpose: str) -> bytes:
     """A file's bytes, if nobody but its owner can read it. Raises ConfigurationError."""
     try:
-        mode = stat.S_IMODE(path.stat().st_mode)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise ConfigurationError(f"{purpose} {path}: {error.strerror}") from error
+    # One look: what was checked is what is read.
+    with os.fdopen(descriptor, "rb") as file:
+        found = os.fstat(descriptor)
+        mode = stat.S_IMODE(found.st_mode)
+        if not stat.S_ISREG(found.st_mode):
+            raise ConfigurationError(f"{purpose} {path} is not a file")
         if mode & 0o077:
             raise ConfigurationError(
                 f"{purpose} {path} has mode {mode:04o}; others can read it. Run: chmod 600 {path}"
             )
-        return path.read_bytes()
-    except OSError as error:
-        raise ConfigurationError(f"{purpose} {path}: {error.strerror}") from error
+        if found.st_uid not in (0, os.geteuid()):
+            raise ConfigurationError(
+                f"{purpose} {path} belongs to user {found.st_uid}; this is user {os.geteuid()}. "
+                f"Run: chown {os.geteuid()} {path}"
+            )
+        return file.read(LARGEST)
 
 
 def _read_secret(settings: Settings) -> tuple[bytes, bool]:

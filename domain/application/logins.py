@@ -92,10 +92,11 @@ class Logins:
     def end_session(self, by: By, account_id: UUID, session_id: UUID) -> None:
         """Ends one session of an account. Raises NotFound when it is not that account's."""
 
-        def decide(_now: int) -> Decision[None]:
+        def decide(now: int) -> Decision[None]:
             loaded = self._app.load(session_id, session.Session(), session.evolve, of="session")
             if loaded.state.account_id != account_id:
                 raise NotFound("There is no such session.")
+            self._accounts.load_for_change(by, account_id, now, None)
             return Decision(None, loaded.entries(session.end("revoked", loaded.state)))
 
         self._app.run(by, decide)

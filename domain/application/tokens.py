@@ -230,7 +230,7 @@ class Tokens:
     def revoke(self, by: By, jti: UUID) -> None:
         """Revokes one token by its id. Again is not an error. Raises NotFound."""
 
-        def decide(_now: int) -> Decision[None]:
+        def decide(now: int) -> Decision[None]:
             loaded = self._app.load(jti, token.Token(), token.evolve, of="token")
             owner = self._app.access.token_owner(jti)
             if loaded.version == 0 and owner is None:
@@ -238,6 +238,7 @@ class Tokens:
             account_id, session_id = owner or (loaded.state.account_id, None)
             if account_id is None:
                 raise NotFound("There is no such token.")
+            self._accounts.load_for_change(by, account_id, now, None)
             return Decision(
                 None, loaded.entries(token.revoke(account_id, session_id, loaded.state))
             )
@@ -247,10 +248,8 @@ class Tokens:
     def revoke_all(self, by: By, account_id: UUID) -> None:
         """Ends every session and token of an account issued until now."""
 
-        def decide(_now: int) -> Decision[None]:
-            loaded = self._accounts.load(account_id)
-            if loaded.state.status == "absent":
-                raise NotFound("There is no such account.")
+        def decide(now: int) -> Decision[None]:
+            loaded = self._accounts.load_for_change(by, account_id, now, None)
             events = accounts.decide(accounts.RevokeTokens(), loaded.state)
             return Decision(None, loaded.loaded.entries(events))
 
