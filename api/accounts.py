@@ -85,6 +85,9 @@ def browse(call: Call[None, AccountQuery]) -> Reply:
         wanted, after=after[0] if after else 0, limit=query.limit + 1, at=call.now
     )
     erased = call.house.access.erased_among([one.account_id for one in found])
+    if query.q is not None:
+        # A name that finds a person who has none any more would tell it.
+        found = [one for one in found if one.account_id not in erased]
     found = [_without_person(one) if one.account_id in erased else one for one in found]
     return Reply(
         200, lists.page(call, "accounts", found, lambda one: (one.cursor,), _listed), headers

@@ -26,6 +26,9 @@ END_OF_TIME: Final = 253_402_300_799_999_999
 """The last microsecond of the year 9999."""
 
 _PLACE: Final = re.compile(r" - at `(?:key in )?\$([^`]*)`$")
+LONGEST: Final = 300
+"""Characters of a fault's text or place that are told."""
+
 _LONG_NAME: Final = re.compile(r"`([^`]{64})[^`]+`")
 _MEMBER: Final = re.compile(r"`([^`]*)`")
 
@@ -118,7 +121,7 @@ def _fault(message: str) -> Problem:
     named = _MEMBER.search(text)
     if named is not None and text.startswith("Object "):
         pointer += f"/{_escaped(named[1])}"
-    return invalid(f"{text}.", pointer)
+    return invalid(f"{text[:LONGEST]}.", pointer[:LONGEST])
 
 
 def _escaped(step: str) -> str:

@@ -47,6 +47,10 @@ class Password(msgspec.Struct, frozen=True):
     phc: str | None = None
 
 
+TAIL = 1
+"""How many of the stream's last events are its state: each replaces what was before."""
+
+
 def stream_id(account_id: UUID) -> UUID:
     """The stream of an account's password."""
     return uuid8(b"password", account_id.bytes)

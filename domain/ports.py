@@ -216,6 +216,10 @@ class Access(Protocol):
         """(account, session) of a token that has not been dropped; None when there is none."""
         ...
 
+    def anything_lives(self, account_id: UUID, at: int) -> bool:
+        """Whether a session or a token of the account counts, or could be renewed."""
+        ...
+
     def reach(self, account_id: UUID, at: int) -> dict[str, int | None]:
         """Each permission an account holds, and until when (None: no end)."""
         ...

@@ -203,6 +203,13 @@ class AccessView:
         )
         return [HeldRole(text(name), maybe_number(expires_at)) for name, expires_at in found]
 
+    def anything_lives(self, account_id: UUID, at: int) -> bool:
+        """Whether a session or a token of an account counts at an instant, or could be renewed."""
+        return bool(
+            self.sessions_of(account_id, at, most=1)
+            or self._source.query(_TOKENS, (account_id.bytes, account_id.bytes, at, 1))
+        )
+
     def reach(self, account_id: UUID, at: int) -> dict[str, int | None]:
         """Each permission that an account holds, and until when (None: no end)."""
         found = self._source.query(_REACH, (account_id.bytes, at))

@@ -302,6 +302,13 @@ class Accounts:
             administrators.decide(loaded.stream_id, state, roster.state)
         )
 
+    def end_all(self, account_id: UUID, now: int) -> list[Entry]:
+        """Ends whatever was issued for an account; nothing when nothing lives."""
+        if not self._app.access.anything_lives(account_id, now):
+            return []
+        loaded = self.load(account_id).loaded
+        return loaded.entries(accounts.decide(accounts.RevokeTokens(), loaded.state))
+
     def denied(self, by: By, refusal: Forbidden, action: str, target: str, now: int) -> None:
         """Records that somebody reached beyond his permissions, then raises the refusal."""
         if by.account_id is not None:

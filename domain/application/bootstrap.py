@@ -71,7 +71,12 @@ class Bootstrap:
         def decide(now: int) -> Decision[TokenPair]:
             entries, state, _view = self._admin(account_id, profile, phc, "token", now)
             opened, pair = self._logins.open_session(
-                account_id, state, amr=("pwd",), failures_before=0, now=now
+                account_id,
+                epoch=state.epoch,
+                roles=state.roles(now),
+                amr=("pwd",),
+                failures_before=0,
+                now=now,
             )
             actor = account_actor(account_id)
             return Decision(pair, entries + opened, subject=account_id, actor=actor)

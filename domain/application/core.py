@@ -237,6 +237,9 @@ class Gatebook(Application[UUID]):
             # The same request, a moment ahead of this one, may be what it was refused for.
             self._done_before(by, now)
             raise
+        if decision.refusal is not None:
+            # As above: a renewal must not take its own first go for a reuse, and end the family.
+            self._done_before(by, now)
         entries = list(decision.entries)
         if done is not None and by.idempotency is not None and decision.refusal is None:
             entries += done.entries([self._remembered(by.idempotency, decision, now)])

@@ -6,16 +6,14 @@ from uuid import UUID
 
 import msgspec
 
-from gatebook.domain import account as accounts
 from gatebook.domain import attempts, password, session
-from gatebook.domain.account import Account
 from gatebook.domain.application.accounts import Accounts
 from gatebook.domain.application.core import HOUR, By, Decision, Gatebook, Loaded
 from gatebook.domain.application.tokens import TokenFamilies, TokenPair
 from gatebook.domain.attempts import Attempts, Cause
 from gatebook.domain.envelope import Entry, account_actor, uuid8
 from gatebook.domain.errors import InvalidCredentials, InvalidValue, NotFound
-from gatebook.domain.ports import Plaintext
+from gatebook.domain.ports import LiveAccount, Plaintext
 
 METHOD = "password"
 MAX_UNKNOWN_AN_HOUR = 1_000
@@ -34,7 +32,7 @@ class _Tried(msgspec.Struct, frozen=True):
     """All that a sign-in is decided from."""
 
     account_id: UUID
-    account: Loaded[Account]
+    account: LiveAccount | None
     password: Loaded[password.Password]
     attempts: Loaded[Attempts]
     matched: bool
@@ -57,8 +55,9 @@ class Logins:
         verified: dict[tuple[UUID, int], bool] = {}
 
         def decide(now: int) -> Decision[TokenPair | None]:
-            tried = self._try(name, plaintext, verified)
-            if tried.account_id == NOBODY or tried.account.state.status == "erased":
+            tried = self._try(name, plaintext, verified, now)
+            account = tried.account
+            if account is None or account.status == "erased":
                 return self._refuse_unknown(name, now)
             if tried.attempts.state.locked(now):
                 self._app.refusals.count(tried.account_id.bytes, now)
@@ -66,7 +65,7 @@ class Logins:
             cause = _cause(tried)
             if cause is not None:
                 return self._refuse(tried, cause, now)
-            return self._open(tried, plaintext, now)
+            return self._open(tried, account, plaintext, now)
 
         pair = self._app.run(by, decide, attempts=PATIENCE)
         assert pair is not None  # a refusal would have been raised
@@ -78,12 +77,9 @@ class Logins:
         if account_id is None:
             raise InvalidCredentials("Nobody is signed in.")
 
-        def decide(_now: int) -> Decision[None]:
+        def decide(now: int) -> Decision[None]:
             if everywhere or session_id is None:
-                loaded = self._accounts.load(account_id).loaded
-                return Decision(
-                    None, loaded.entries(accounts.decide(accounts.RevokeTokens(), loaded.state))
-                )
+                return Decision(None, self._accounts.end_all(account_id, now))
             current = self._app.load(session_id, session.Session(), session.evolve)
             return Decision(None, current.entries(session.end("logout", current.state)))
 
@@ -104,12 +100,13 @@ class Logins:
     # --- details
 
     def _try(
-        self, name: str, plaintext: Plaintext, verified: dict[tuple[UUID, int], bool]
+        self, name: str, plaintext: Plaintext, verified: dict[tuple[UUID, int], bool], now: int
     ) -> _Tried:
         """Loads what a sign-in is decided from, and verifies the password against it.
 
-        A verdict on the same version of a password is kept: whoever lost a race for the count of
-        failures costs no second hash.
+        Nothing here takes longer for an account with a longer history. A verdict on the same
+        version of a password is kept: whoever lost a race for the count of failures costs no
+        second hash.
         """
         app = self._app
         try:
@@ -117,8 +114,10 @@ class Logins:
         except InvalidValue:
             owner = None
         account_id = owner or NOBODY
-        account = self._accounts.load(account_id).loaded
-        held = app.load(password.stream_id(account_id), password.Password(), password.evolve)
+        account = app.access.account(account_id, now)
+        held = app.tail(
+            password.stream_id(account_id), password.TAIL, password.Password(), password.evolve
+        )
         tries = app.tail(
             attempts.stream_id(account_id, METHOD), attempts.TAIL, Attempts(), attempts.evolve
         )
@@ -169,22 +168,23 @@ class Logins:
             subject=tried.account_id,
         )
 
-    def _open(self, tried: _Tried, plaintext: Plaintext, now: int) -> Decision[TokenPair | None]:
+    def _open(
+        self, tried: _Tried, account: LiveAccount, plaintext: Plaintext, now: int
+    ) -> Decision[TokenPair | None]:
         account_id = tried.account_id
         entries = tried.attempts.entries(
             attempts.clear(account_id, METHOD, "success", tried.attempts.state)
         )
         phc = tried.password.state.phc
-        account = tried.account.state
-        profile = account.profile
-        if phc is not None and profile is not None and plaintext.outdated(phc):
+        if phc is not None and plaintext.outdated(phc):
             secret = password.PasswordSecret(plaintext.rehash())
             entries += tried.password.entries(
                 [password.PasswordRehashed(account_id=account_id, secret=secret)]
             )
         opened, pair = self.open_session(
             account_id,
-            account,
+            epoch=account.epoch,
+            roles=account.roles,
             amr=("pwd",),
             failures_before=tried.attempts.state.failures,
             now=now,
@@ -192,16 +192,18 @@ class Logins:
         actor = account_actor(account_id)
         # A lock, a new password or a deactivation that came first must win against this success.
         expected = {
-            loaded.stream_id: loaded.version
-            for loaded in (tried.attempts, tried.password, tried.account)
+            tried.attempts.stream_id: tried.attempts.version,
+            tried.password.stream_id: tried.password.version,
+            account_id: account.version,
         }
         return Decision(pair, entries + opened, subject=account_id, actor=actor, expected=expected)
 
     def open_session(
         self,
         account_id: UUID,
-        account: Account,
         *,
+        epoch: int,
+        roles: list[str],
         amr: tuple[str, ...],
         failures_before: int,
         now: int,
@@ -219,7 +221,7 @@ class Logins:
                 ),
                 session.SessionOpened(
                     account_id=account_id,
-                    epoch=account.epoch,
+                    epoch=epoch,
                     amr=amr,
                     auth_time=now,
                     expires_at=None,
@@ -228,15 +230,16 @@ class Logins:
             ]
         )
         pair = self._families.render(
-            session_id, 0, account_id, account, tokens, key, amr=amr, auth_time=now, now=now
+            session_id, 0, account_id, roles, tokens, key, amr=amr, auth_time=now, now=now
         )
         return entries, pair
 
 
 def _cause(tried: _Tried) -> Cause | None:
-    if tried.account.state.status == "inactive":
+    status = None if tried.account is None else tried.account.status
+    if status == "inactive":
         return "inactive"
-    if tried.account.state.status == "deleted":
+    if status == "deleted":
         return "deleted"
     if tried.password.state.phc is None:
         return "no-password"

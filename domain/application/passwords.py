@@ -82,7 +82,8 @@ class Passwords:
 
     def load(self, account_id: UUID) -> Loaded[password.Password]:
         """The password credential of an account."""
-        return self._app.load(password.stream_id(account_id), password.Password(), password.evolve)
+        stream_id = password.stream_id(account_id)
+        return self._app.tail(stream_id, password.TAIL, password.Password(), password.evolve)
 
     def load_attempts(self, account_id: UUID) -> Loaded[attempts.Attempts]:
         """What was tried against it."""

@@ -9,9 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from gatebook.domain import account as accounts
 from gatebook.domain import session, signing_keys, token
-from gatebook.domain.account import Account
 from gatebook.domain.application.accounts import Accounts
 from gatebook.domain.application.core import By, Decision, Gatebook, Loaded
 from gatebook.domain.envelope import account_actor
@@ -80,7 +78,7 @@ class TokenFamilies:
         session_id: UUID,
         rotation: int,
         account_id: UUID,
-        state: Account,
+        roles: list[str],
         tokens: session.Tokens,
         key: signing_keys.Key,
         *,
@@ -99,7 +97,7 @@ class TokenFamilies:
             nbf=now // SECOND,
             jti=str(tokens.jti),
             client_id="gatebook",
-            roles=state.roles(now),
+            roles=roles,
             sid=str(session_id),
             amr=list(amr),
             auth_time=auth_time // SECOND,
@@ -146,8 +144,9 @@ class Tokens:
             account_id = loaded.state.account_id
             if account_id is None:
                 raise InvalidCredentials("There is no such session.")
-            owner = self._accounts.load(account_id).loaded
-            account = owner.state
+            account = self._app.access.account(account_id, now)
+            if account is None:
+                raise InvalidCredentials("There is no such account.")
             pair, key = self._families.next_pair(now)
             command = session.Renew(rotation, pair, account.epoch, account.status == "active", now)
             events = session.renew(command, loaded.state)
@@ -159,7 +158,7 @@ class Tokens:
                 session_id,
                 rotation + 1,
                 account_id,
-                account,
+                account.roles,
                 pair,
                 key,
                 amr=loaded.state.amr,
@@ -167,7 +166,7 @@ class Tokens:
                 now=now,
             )
             actor = account_actor(account_id)
-            expected = {account_id: owner.version}
+            expected = {account_id: account.version}
             return Decision(rendered, entries, subject=account_id, actor=actor, expected=expected)
 
         renewed = self._app.run(by, decide)
@@ -249,9 +248,8 @@ class Tokens:
         """Ends every session and token of an account issued until now."""
 
         def decide(now: int) -> Decision[None]:
-            loaded = self._accounts.load_for_change(by, account_id, now, None)
-            events = accounts.decide(accounts.RevokeTokens(), loaded.state)
-            return Decision(None, loaded.loaded.entries(events))
+            self._accounts.load_for_change(by, account_id, now, None)
+            return Decision(None, self._accounts.end_all(account_id, now))
 
         self._app.run(by, decide)
 

@@ -33,17 +33,22 @@ def test_one_refresh_token_64_times_at_once(served: Served) -> None:
     assert types.count("token.reuse_detected") == types.count("session.ended") == 1
 
 
-def test_a_used_refresh_token_after_kill_9(own: Deployment) -> None:
-    """What was used before the crash is used after it."""
+def test_after_kill_9(own: Deployment) -> None:
+    """What was used, and what was locked, before the crash is so after it."""
     with own.served() as server:
-        account = server.account()
+        account, locked = server.account(), server.account()
         pair = server.client.login(account["username"], PASSWORD)
         renewal = {"refresh_token": pair["refresh_token"]}
+        body = {"username": locked["username"], "password": "a wrong tractor 12"}
+        for _ in range(5):
+            assert server.client.post("/v1/auth/login", body).status == 401
         assert server.client.post("/v1/auth/renew", renewal).status == 200
         server.process.kill()
         server.process.wait(20)
     with own.served() as server:
         assert server.client.post("/v1/auth/renew", renewal).status == 401
+        body["password"] = PASSWORD
+        assert server.client.post("/v1/auth/login", body).status == 401
 
 
 def test_the_seat_is_taken_once(tmp_path: Path) -> None:

@@ -96,18 +96,6 @@ def test_64_wrong_guesses_at_once(served: Served) -> None:
     assert served.client.post("/v1/auth/login", body).status == 401
 
 
-def test_the_lock_survives_a_restart(own: Deployment) -> None:
-    """It is in the log, not in a process."""
-    with own.served() as server:
-        account = server.account()
-        body = {"username": account["username"], "password": WRONG}
-        for _ in range(5):
-            assert server.client.post("/v1/auth/login", body).status == 401
-    with own.served() as server:
-        body["password"] = PASSWORD
-        assert server.client.post("/v1/auth/login", body).status == 401
-
-
 def test_key_is_no_way_round_the_lock(served: Served) -> None:
     """A sign-in that is remembered for an Idempotency-Key is refused while the lock holds."""
     account = served.account()

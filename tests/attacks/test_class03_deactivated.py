@@ -147,6 +147,23 @@ def test_a_command_in_flight_ends_with_its_giver(served: Served) -> None:
     assert served.token(victim["username"])
 
 
+def test_a_command_in_flight_ends_with_its_token(served: Served) -> None:
+    """What a machine asked for is not done once its token is revoked by its id."""
+    machine = served.account("operator", kind="system")
+    issued = served.admin.post("/v1/token/issue", {"account_id": machine["id"]}).body
+    client = served.client.with_token(issued["access_token"])
+    victim = served.account()
+    with hash_gate_shut(served.deployment):
+        path = f"/v1/accounts/{victim['id']}/password"
+        reset = begun(lambda: client.put(path, {"password": NEW}).status)
+        time.sleep(LATER)
+        assert served.admin.delete(f"/v1/token/{issued['jti']}").status == 204
+        assert client.get("/v1/auth/me").status == 401
+
+    assert reset.result(40) == 401
+    assert served.token(victim["username"])
+
+
 def test_a_sign_in_in_flight_ends_with_the_account(served: Served) -> None:
     """A sign-in that waits for its hash while the account goes gives no token that counts."""
     account = served.account()

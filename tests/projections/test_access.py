@@ -201,7 +201,9 @@ def test_revoked_and_deleted_roles_give_nothing(house: House, view: AccessView) 
     assert (found.roles, found.permissions) == ([], frozenset())
     assert view.permissions_of("viewer") is None
 
-    again = role.RoleDefined(name="viewer", generation=1, permissions=("keys.read",), description="Sees.")
+    again = role.RoleDefined(
+        name="viewer", generation=1, permissions=("keys.read",), description="Sees."
+    )
     house.append(role.stream_id("viewer"), again)
     found = view.account(ALICE, NOON)
     assert found is not None

@@ -32,7 +32,9 @@ def people(house: House) -> House:
     create(house, ROBOT, "robot", "system")
     viewer = role.RoleDefined(name="viewer", generation=1, permissions=("accounts.read",))
     house.append(role.stream_id("viewer"), viewer)
-    house.append(BOB, account.RoleGranted(role="viewer", generation=1, expires_at=NOON + MINUTE), at=NOON + 2)
+    house.append(
+        BOB, account.RoleGranted(role="viewer", generation=1, expires_at=NOON + MINUTE), at=NOON + 2
+    )
     house.follow()
     return house
 
