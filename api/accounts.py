@@ -131,7 +131,10 @@ def show(call: Call[None, AsOf]) -> Reply:
     place = times.place(call.house.store, call.query, call.now)
     call.house.notice_erasures()
     if place is None:
-        return _shown(accounts.view(call.account_id, call.now))
+        view = accounts.view(call.account_id, call.now)
+        # Only roles that exist: a name whose role is gone gives nothing, whoever defines it anew.
+        live = call.house.access.account(call.account_id, call.now)
+        return _shown(msgspec.structs.replace(view, roles=live.roles if live else []))
     view = accounts.view(call.account_id, place.at, place.position)
     return Reply(200, account_of(view), {lists.POSITION: str(place.position)})
 

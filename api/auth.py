@@ -52,24 +52,18 @@ def login(call: Call[Login, None]) -> Reply:
             lambda pair: pair_of(200, pair),
         )
     except Remembered as before:
-        _refuse_if_ended(call, before)
+        _refuse_while_locked(call, before)
         raise
 
 
-def _refuse_if_ended(call: Call[Login, None], before: Remembered) -> None:
-    """A lock holds for a repeated request too, or its key would be a way around the lock.
-
-    So do the end of the account and of its sessions: a pair that is dead is not given again.
-    """
+def _refuse_while_locked(call: Call[Login, None], before: Remembered) -> None:
+    """A lock holds for a repeated request too, or its key would be a way around the lock."""
     pair = _PAIR.decode(remembered(before).body)
-    house = call.house
-    session_id, _rotation = house.families.open_refresh_token(pair.refresh_token)
-    live = house.access.sessions_of(pair.account_id, call.now)
-    tries = house.passwords.load_attempts(pair.account_id)
-    if tries.state.locked(call.now) or session_id not in {one.session_id for one in live}:
+    tries = call.house.passwords.load_attempts(pair.account_id)
+    if tries.state.locked(call.now):
         call.house.plaintext(call.body.password).matches(None)
         call.house.app.refusals.count(pair.account_id.bytes, call.now)
-        raise InvalidCredentials("The password is locked, or the session has ended.")
+        raise InvalidCredentials("The password is locked.")
 
 
 def renew(call: Call[Renewal, None]) -> Reply:

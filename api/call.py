@@ -78,6 +78,7 @@ class Call(msgspec.Struct, Generic[B, Q], frozen=True):
             permissions=principal.permissions,
             account_id=principal.account_id,
             epoch=principal.epoch,
+            token_id=principal.jti,
             session_id=principal.session_id,
         )
 

@@ -108,9 +108,9 @@ class House:
         self.accounts = Accounts(self.app)
         self.passwords = Passwords(self.app, self.accounts)
         self.roles = Roles(self.app, self.accounts)
-        self.families = TokenFamilies(self.app)
-        self.tokens = Tokens(self.app, self.accounts, self.families)
-        self.logins = Logins(self.app, self.accounts, self.families)
+        families = TokenFamilies(self.app)
+        self.tokens = Tokens(self.app, self.accounts, families)
+        self.logins = Logins(self.app, self.accounts, families)
         self.keys = SigningKeys(self.app)
         self.bootstrap = Bootstrap(self.app, self.accounts, self.roles, self.logins)
 

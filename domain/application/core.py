@@ -62,6 +62,7 @@ class By(msgspec.Struct, frozen=True):
     permissions: frozenset[str] = frozenset()
     account_id: UUID | None = None
     epoch: int = 0
+    token_id: UUID | None = None
     session_id: UUID | None = None
     idempotency: Idempotency | None = None
 
@@ -268,6 +269,11 @@ class Gatebook(Application[UUID]):
         for permission in sorted(by.permissions - live.permissions):
             raise Forbidden(permission)
         expected = {by.account_id: live.version}
+        if by.token_id is not None:
+            if self.access.live_token(by.token_id, now) is None:
+                raise InvalidCredentials("The token ended while the request was under way.")
+            newest = self.event_log.last(by.token_id, 1)
+            expected[by.token_id] = newest[0].version if newest else 0
         if by.session_id is not None:
             newest = self.event_log.last(by.session_id, 1)
             if not newest or isinstance(newest[0].event, SessionEnded):

@@ -54,8 +54,10 @@ class Roles:
         def decide(now: int) -> Decision[tuple[RoleView, bool]]:
             loaded = self._load(name, if_match)
             events = roles.define(name, wanted, description, loaded.state, built_in=False)
-            self._within(by, wanted, "role.define", name, now)
-            self._within(by, loaded.state.permissions or (), "role.define", name, now)
+            before = frozenset(loaded.state.permissions or ())
+            self._within(by, wanted | before, "role.define", name, now)
+            # What is added lasts as long as the role, so it must be held without an end.
+            self._within(by, wanted - before, "role.define", name, now, lasting=True)
             state = loaded.state
             for event in events:
                 state = roles.evolve(state, event)
@@ -97,7 +99,9 @@ class Roles:
             role = stands.state
             command = accounts.GrantRole(name, expires_at, "hand", now, role.generation)
             given = role.permissions or ()
-            self._within(by, given, "role.grant", str(account_id), now, until=expires_at)
+            self._within(
+                by, given, "role.grant", str(account_id), now, until=expires_at, lasting=True
+            )
             events = accounts.decide(command, loaded.state)
             entries = self._accounts.with_roster(loaded.loaded, events)
             expected = {stands.stream_id: stands.version}
@@ -150,11 +154,12 @@ class Roles:
         now: int,
         *,
         until: int | None = None,
+        lasting: bool = False,
     ) -> None:
-        """Raises Forbidden unless he holds these himself, and no shorter than `until`."""
+        """Raises Forbidden unless he holds these himself; if `lasting`, no shorter than `until`."""
         try:
             by.may(permissions)
-            if by.account_id is not None and action == "role.grant":
+            if by.account_id is not None and lasting:
                 ends = self._app.access.reach(by.account_id, now)
                 for permission in sorted(permissions):
                     _outlasts(permission, ends.get(permission, now), until)

@@ -196,6 +196,7 @@ class Tokens:
                 raise Conflict("Tokens are issued for system accounts; people sign in.")
             if loaded.state.status != "active":
                 raise Conflict(f"The account is {loaded.state.status}.")
+            live = self._app.access.account(account_id, now)
             jti, key = self._app.ids.ordered(), self._families.signing_key(now)
             expires_at = _whole(now + lifetime * SECOND)
             issued = token.TokenIssued(
@@ -216,7 +217,7 @@ class Tokens:
                 jti=str(jti),
                 client_id=str(account_id),
                 scope=scope,
-                roles=loaded.state.roles(now),
+                roles=live.roles if live is not None else [],
             )
             signed = self._app.signer.sign(claims, key.kid, key.algorithm)
             result = IssuedToken(signed, jti, (expires_at - now) // SECOND, account_id)

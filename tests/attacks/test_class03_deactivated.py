@@ -184,12 +184,17 @@ def test_a_sign_in_in_flight_ends_with_the_account(served: Served) -> None:
         assert found.status == 401
 
 
-def test_a_remembered_sign_in_ends_too(served: Served) -> None:
-    """A repeated sign-in for an Idempotency-Key is refused once the account is off."""
+def test_a_remembered_sign_in_gives_nothing_that_lives(served: Served) -> None:
+    """A repeated sign-in gets its first answer again (contract 1), and the pair in it is dead."""
     account = served.account()
     body = {"username": account["username"], "password": PASSWORD}
     key = {"Idempotency-Key": "signed-in-once"}
     assert served.client.post("/v1/auth/login", body, headers=key).status == 200
     assert _deactivate(served.admin, account["id"]) == 200
 
-    assert served.client.post("/v1/auth/login", body, headers=key).status == 401
+    again = served.client.post("/v1/auth/login", body, headers=key)
+    assert again.status == 200
+    client = served.client.with_token(again.body["access_token"])
+    assert client.get("/v1/auth/me").status == 401
+    renewal = {"refresh_token": again.body["refresh_token"]}
+    assert served.client.post("/v1/auth/renew", renewal).status == 401
