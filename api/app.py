@@ -140,10 +140,8 @@ def _problem_of(error: Exception, request_id: str) -> Problem:
         case Refusal():
             return problems.of_refusal(error)
         case UnreadableEvent(position=position):
-            _log_error(error, request_id)
-            return problems.of_refusal(
-                StoreUnavailable(f"This release cannot read event {position}; a newer one can.")
-            )
+            _log_error(error, request_id, f"event {position}")
+            return Problem("store-unavailable", f"Event {position} cannot be read by this release.")
         case PersistenceError():
             _log_error(error, request_id)
             return problems.of_refusal(StoreUnavailable("The store does not answer."))
@@ -161,7 +159,7 @@ def _of_status(status: int) -> Problem:
     return Problem(slug, "The request is not valid.")
 
 
-def _log_error(error: Exception, request_id: str) -> None:
+def _log_error(error: Exception, request_id: str, about: str | None = None) -> None:
     """Where it happened, not what it says: a message may hold what was sent."""
     frames = traceback.extract_tb(error.__traceback__)
     _error_log.error(
@@ -170,6 +168,7 @@ def _log_error(error: Exception, request_id: str) -> None:
             "fields": {
                 "request_id": request_id,
                 "error": type(error).__name__,
+                "about": about,
                 "cause": type(error.__cause__).__name__ if error.__cause__ else None,
                 "at": [f"{frame.filename}:{frame.lineno}" for frame in frames[-8:]],
             }

@@ -53,6 +53,8 @@ def readiness(house: House) -> FullReadiness:
                 problems.append(f"The read model {one.name} halted at event {one.error_position}.")
             elif one.status != "live":
                 problems.append(f"The read model {one.name} is {one.status}.")
+            elif one.lag < 0:
+                problems.append(f"The read model {one.name} has seen more than the log holds.")
             elif not one.ready:
                 problems.append(f"The read model {one.name} is {one.lag} events behind.")
     except Exception as error:

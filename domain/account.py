@@ -72,9 +72,10 @@ class AccountDeleted(_AccountEvent, frozen=True):
 
 
 class AccountRestored(_AccountEvent, frozen=True):
-    """A deletion undone, roles included, sessions excepted."""
+    """A deletion undone, roles included, sessions excepted. `status`: what it is again."""
 
     TOPIC = "account.restored.1"
+    status: str
 
 
 class AccountErased(_AccountEvent, frozen=True):
@@ -149,10 +150,12 @@ Status = Literal["absent", "active", "inactive", "deleted", "erased"]
 class Account(msgspec.Struct, frozen=True):
     """As much of the past as `decide` needs.
 
-    `epoch` counts the times that everything issued before has ended.
+    `epoch` counts the times that everything issued before has ended. `before` is the status that a
+    deleted account had, and has again once it is restored.
     """
 
     status: Status = "absent"
+    before: Literal["active", "inactive"] = "active"
     kind: str = ""
     profile: Profile | None = None
     grants: dict[str, Grant] = {}
@@ -261,7 +264,7 @@ def _set_status(to: str, state: Account) -> list[Happening]:
         case ("deleted", _):
             return [AccountDeleted()]
         case ("restored", "deleted"):
-            return [AccountRestored()]
+            return [AccountRestored(status=state.before)]
         case ("restored", _):
             raise Conflict("The account is not deleted.")
         case (_, "deleted"):
@@ -302,10 +305,15 @@ def evolve(state: Account, event: Happening) -> Account:
             return replace(state, profile=profile)
         case AccountDeactivated():
             return replace(state, status="inactive", epoch=state.epoch + 1)
-        case AccountActivated() | AccountRestored():
+        case AccountActivated():
             return replace(state, status="active")
+        case AccountRestored(status=status):
+            return replace(state, status="inactive" if status == "inactive" else "active")
         case AccountDeleted():
-            return replace(state, status="deleted", epoch=state.epoch + 1)
+            before: Literal["active", "inactive"] = (
+                "inactive" if state.status == "inactive" else "active"
+            )
+            return replace(state, status="deleted", before=before, epoch=state.epoch + 1)
         case AccountErased():
             return replace(state, status="erased", profile=None, epoch=state.epoch + 1)
         case AccountTokensRevoked():

@@ -162,8 +162,10 @@ def _of_account(recorded: Recorded) -> Sequence[Change]:
             return (Patch(ACCOUNTS, key, {"username": username, **seen}),)
         case account.AccountDeactivated():
             return (Patch(ACCOUNTS, key, {"status": "inactive", **seen}, {"epoch": 1}),)
-        case account.AccountActivated() | account.AccountRestored():
+        case account.AccountActivated():
             return (Patch(ACCOUNTS, key, {"status": "active", **seen}),)
+        case account.AccountRestored(status=status):
+            return (Patch(ACCOUNTS, key, {"status": status, **seen}),)
         case account.AccountDeleted():
             return (Patch(ACCOUNTS, key, {"status": "deleted", **seen}, {"epoch": 1}),)
         case account.AccountErased():

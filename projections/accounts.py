@@ -48,7 +48,6 @@ ROLES: Final = Table(
 _STATUS: Final[dict[type, str]] = {
     account.AccountDeactivated: "inactive",
     account.AccountActivated: "active",
-    account.AccountRestored: "active",
     account.AccountDeleted: "deleted",
 }
 
@@ -84,7 +83,8 @@ def fold(recorded: Recorded) -> Sequence[Change]:
         case account.RoleRevoked(role=role):
             return Drop(ROLES, (account_id, role)), Patch(ACCOUNTS, key, seen)
         case _:
-            status = _STATUS.get(type(event))
+            restored = event.status if isinstance(event, account.AccountRestored) else None
+            status = restored or _STATUS.get(type(event))
             return (Patch(ACCOUNTS, key, seen if status is None else {"status": status, **seen}),)
 
 

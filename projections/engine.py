@@ -8,8 +8,13 @@ import msgspec
 
 from gatebook.domain.ports import Clock
 from gatebook.projections import bookkeeping
-from gatebook.projections.errors import SwitchedMeanwhile, UnknownProjection
-from gatebook.projections.ports import ProjectionStore, Transaction
+from gatebook.projections.errors import (
+    LogShorter,
+    NotHalted,
+    SwitchedMeanwhile,
+    UnknownProjection,
+)
+from gatebook.projections.ports import ProjectionStore, Reader, Transaction
 from gatebook.projections.projection import Projection
 from gatebook.projections.rebuild import rebuild
 from gatebook.projections.tables import LIVE, create_indexes, create_table
@@ -46,18 +51,25 @@ def ensure(
     projections: Sequence[Projection],
     clock: Clock,
     progress: Callable[[str, int, int], None] = lambda _name, _done, _total: None,
+    *,
+    accept_shorter_log: bool = False,
 ) -> None:
     """Creates what is missing and brings the inline read models level with the log.
 
     Must have returned before the first append. Any number of processes may call it at once.
     `progress` is told (name, done, total) while a read model is built. Raises FoldFailed when one
-    cannot be built.
+    cannot be built, and LogShorter when one has taken in events that the log does not have: that
+    is evidence, which must not be folded away unasked.
     """
     with store.writing(exclusive=True) as tx:
         bookkeeping.create(tx)
+        head = tx.head()
         for projection in projections:
-            if bookkeeping.standing(tx, projection.name) is None:
+            found = bookkeeping.standing(tx, projection.name)
+            if found is None:
                 _create(tx, projection, clock.now())
+            elif found.position > head and not accept_shorter_log:
+                raise LogShorter(projection.name, found.position, head)
     for projection in projections:
         if projection.inline and not _level(store, projection):
             _bring_level(store, projection, clock, progress)
@@ -120,19 +132,35 @@ def _status(projection: Projection, at: bookkeeping.Standing | None, head: int) 
 
 
 def resume(store: ProjectionStore, name: str) -> None:
-    """Lets a halted projection try again. Raises UnknownProjection."""
+    """Lets a halted projection try again. Raises UnknownProjection, or NotHalted."""
     with store.writing() as tx:
-        if not bookkeeping.resume(tx, name):
-            raise UnknownProjection(name)
+        _halted(tx, name)
+        bookkeeping.resume(tx, name)
 
 
 def skip(store: ProjectionStore, name: str, position: int) -> None:
-    """Lets a projection pass over an event, now and in every rebuild, and try again.
+    """Lets a projection pass over the event it halted at, now and in every rebuild, and try again.
 
     The caller has appended `projection.event_skipped` before: a crash between the two leaves the
-    record of a wish, and doing it again is harmless. Raises UnknownProjection.
+    record of a wish, and doing it again is harmless. Raises UnknownProjection, or NotHalted.
     """
     with store.writing() as tx:
+        check_halted_at(tx, name, position)
         bookkeeping.skip(tx, name, position)
-        if not bookkeeping.resume(tx, name):
-            raise UnknownProjection(name)
+        bookkeeping.resume(tx, name)
+
+
+def check_halted_at(reader: Reader, name: str, position: int) -> None:
+    """Raises NotHalted unless the projection halted at this very event."""
+    found = _halted(reader, name)
+    if found.error_position != position:
+        raise NotHalted(name, f"it halted at event {found.error_position}, not at {position}")
+
+
+def _halted(reader: Reader, name: str) -> bookkeeping.Standing:
+    found = bookkeeping.standing(reader, name)
+    if found is None:
+        raise UnknownProjection(name)
+    if found.status != "halted":
+        raise NotHalted(name, f"it is {found.status}")
+    return found

@@ -18,6 +18,26 @@ class ReadModelBehind(OperationalError):
         self.head = head
 
 
+class LogShorter(Exception):
+    """A read model has taken in events that the log does not have."""
+
+    def __init__(self, name: str, position: int, head: int) -> None:
+        super().__init__(
+            f"the log ends at {head}, but the read model {name} has seen event {position}: the log "
+            "was cut, or an older copy was restored. Restore the newer copy; or, if the loss is "
+            "accepted: gatebook projection rebuild --all --accept-shorter-log"
+        )
+        self.name = name
+
+
+class NotHalted(Exception):
+    """Only a projection that halted can be resumed, or pass over the event it halted at."""
+
+    def __init__(self, name: str, found: str) -> None:
+        super().__init__(f"the projection {name} did not halt there: {found}")
+        self.name = name
+
+
 class UnknownProjection(Exception):
     """No projection has that name, or the store has not been made ready for it."""
 

@@ -24,6 +24,7 @@ from gatebook.domain.policy import Lockout, Policy
 from gatebook.domain.ports import Claims, Plaintext
 from gatebook.projections.access_view import AccessView
 from gatebook.projections.engine import ensure
+from gatebook.projections.errors import LogShorter
 from gatebook.projections.inline import Inline
 from gatebook.projections.registry import PROJECTIONS
 from gatebook.store.cursors import Cursors
@@ -35,7 +36,7 @@ from gatebook.store.log import Log
 from gatebook.store.mapper import EventMapper
 from gatebook.store.master_key import open_master_key, read_private_file
 from gatebook.store.names import PrecisNames
-from gatebook.store.opening import open_keys, open_log
+from gatebook.store.opening import check_log_exists, open_keys, open_log
 from gatebook.store.passwords import Argon2, Blocklist, Password
 from gatebook.store.recorder import LogFactory
 from gatebook.store.refused import RefusedTable
@@ -82,7 +83,7 @@ class House:
         settings = self.settings
         self._blocklist = _blocklist(settings)
         cores = os.cpu_count() or 1
-        self.gate = HashGate(settings.path("run"), cores, settings.hash_queue)
+        self.gate = HashGate(settings.path("slots"), cores, settings.hash_queue)
         self.argon2 = Argon2(settings.passwords, self.gate, self._blocklist)
         self.verifier = Verifier(
             find_key=self._find_key,
@@ -114,12 +115,27 @@ class House:
         self.keys = SigningKeys(self.app)
         self.bootstrap = Bootstrap(self.app, self.accounts, self.roles, self.logins)
 
-    def prepare(self, progress: Callable[[str, int, int], None] = _silent) -> None:
+    def prepare(
+        self,
+        progress: Callable[[str, int, int], None] = _silent,
+        *,
+        accept_shorter_log: bool = False,
+    ) -> None:
         """Makes the store ready to serve: read models level, first events recorded. Idempotent.
 
-        `progress` is told (read model, done, total) while one is built.
+        `progress` is told (read model, done, total) while one is built. Raises ConfigurationError
+        when read models have seen more than the log holds, unless that is accepted.
         """
-        ensure(self.store, PROJECTIONS, self.clock, progress)
+        try:
+            ensure(
+                self.store,
+                PROJECTIONS,
+                self.clock,
+                progress,
+                accept_shorter_log=accept_shorter_log,
+            )
+        except LogShorter as error:
+            raise ConfigurationError(str(error)) from error
         self.refused.create()
         self.bootstrap.prepare(system())
 
@@ -184,6 +200,7 @@ def open_house(settings: Settings, *, create: bool = False) -> House:
         open_log(settings.store_url, decode=_unread, now=SystemClock().now, create=True).close()
     table: KeyTable | None = None
     try:
+        check_log_exists(settings.store_url)
         table = open_keys(settings.store_url)
         return House(settings, table, create=False)
     except (StoreRefused, PersistenceError, OSError) as error:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from gatebook.projections.ports import InlineFold
 from gatebook.store import log_schema, postgres_schema, sqlite
-from gatebook.store.faults import StoreRefused
+from gatebook.store.faults import StoreMissing, StoreRefused
 from gatebook.store.keyring_table import KeyTable, SqliteKeyTable, create_keys_file
 from gatebook.store.log import Log
 from gatebook.store.log_reader import Decode
@@ -55,6 +55,20 @@ def open_keys(url: str) -> KeyTable:
     if url.startswith(POSTGRESQL):
         return PostgresKeyTable(Address.parse(url))
     return SqliteKeyTable(keys_path(_sqlite_path(url)))
+
+
+def check_log_exists(url: str) -> None:
+    """Raises `StoreMissing` for a SQLite log that is not there, and says what else is."""
+    if url.startswith(POSTGRESQL):
+        return
+    path = _sqlite_path(url)
+    if os.path.exists(path) and os.path.getsize(path):
+        return
+    if os.path.exists(keys_path(path)):
+        raise StoreMissing(
+            f"there is no log at {path}, though its keyring is there: restore the log's backup"
+        )
+    raise StoreMissing(f"there is no store at {path}: check [store] url, or run: gatebook init")
 
 
 def keys_path(log_path: str) -> str:

@@ -89,6 +89,24 @@ def _create_local_admin(desk: Desk, username: str, password: str | None) -> str:
         return str(view.id)
 
 
+@account.command()
+@click.argument("named", metavar="ACCOUNT")
+@click.option("--username")
+@click.option("--display-name")
+@click.option("--email")
+@click.pass_obj
+def update(
+    desk: Desk, named: str, username: str | None, display_name: str | None, email: str | None
+) -> None:
+    """Change a username, a display name or an e-mail address."""
+    changes = {"username": username, "display_name": display_name, "email": email}
+    wanted = {name: value for name, value in changes.items() if value is not None}
+    if not wanted:
+        raise click.UsageError("Say what to change.")
+    with desk.api() as api:
+        desk.show(api.call("PATCH", f"/v1/accounts/{api.account_id(named)}", wanted))
+
+
 @account.command("set-password")
 @click.argument("named", metavar="ACCOUNT")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")

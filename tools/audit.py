@@ -50,7 +50,7 @@ def tail(desk: Desk, most: int, follow: bool) -> None:
 @click.option("--since", metavar="TIME", help="RFC 3339.")
 @click.option("--until", metavar="TIME", help="RFC 3339.")
 @click.option("--order", type=click.Choice(["asc", "desc"]), default="asc")
-@click.option("-n", "most", type=click.IntRange(1), help="At most so many.")
+@click.option("-n", "most", type=click.IntRange(1), help="Only the newest so many.")
 @click.pass_obj
 def query(
     desk: Desk, /, account: str | None, kind: str | None, most: int | None, **rest: Any
@@ -58,7 +58,12 @@ def query(
     """Find events."""
     with desk.api() as api:
         named = None if account is None else api.account_id(account)
-        _show(desk, api.items("/v1/audit", most, account=named, type=kind, **rest))
+        if most is None:
+            _show(desk, api.items("/v1/audit", account=named, type=kind, **rest))
+            return
+        backwards = rest.pop("order") == "desc"
+        found = api.items("/v1/audit", most, account=named, type=kind, order="desc", **rest)
+        _show(desk, found if backwards else found[::-1])
 
 
 @audit.command()

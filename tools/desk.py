@@ -67,11 +67,11 @@ class Desk:
         return Settings.load(self.config)
 
     @contextmanager
-    def house(self) -> Iterator[House]:
+    def house(self, *, accept_shorter_log: bool = False) -> Iterator[House]:
         """The store, opened directly."""
         house = open_house(self.settings())
         try:
-            house.prepare()
+            house.prepare(accept_shorter_log=accept_shorter_log)
             yield house
         finally:
             house.close()
@@ -123,7 +123,7 @@ class Desk:
     def say(self, line: str) -> None:
         """A line for people; nothing with --quiet or --json."""
         if not self.quiet and not self.as_json:
-            self.console.print(line, markup=False)
+            self.console.print(line, markup=False, soft_wrap=True)
 
     def show(self, value: Any, rows: Sequence[tuple[str, Any]] | None = None) -> None:
         """One thing: JSON, or names and values."""
@@ -133,7 +133,7 @@ class Desk:
         table = Table(show_header=False, box=None, pad_edge=False)
         for name, held in rows if rows is not None else value.items():
             table.add_row(name, _cell(held))
-        self.console.print(table)
+        self._print(table)
 
     def table(self, items: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
         """Many things: JSON, or a table of some columns."""
@@ -145,7 +145,19 @@ class Desk:
             table.add_column(column.replace("_", " "), overflow="fold")
         for item in items:
             table.add_row(*(_cell(_dig(item, column)) for column in columns))
-        self.console.print(table)
+        self._print(table)
+        if not items:
+            self.say("(nothing)")
+
+    def _print(self, table: Table) -> None:
+        """On a terminal as it fits; into a pipe a line a row, with nothing behind it."""
+        if self.console.is_terminal:
+            self.console.print(table)
+            return
+        with self.console.capture() as captured:
+            self.console.print(table)
+        for line in captured.get().splitlines():
+            click.echo(line.rstrip())
 
     def confirm(self, question: str) -> None:
         """Asks on a terminal; elsewhere --yes must have been said."""
@@ -237,7 +249,8 @@ def _failure(answer: httpx.Response) -> Failed:
         problem = answer.json()
         detail = problem.get("detail") or problem.get("title") or ""
         for error in problem.get("errors", []):
-            detail += f" ({error['pointer']}: {error['detail']})"
+            if error["detail"] != detail:
+                detail += f" ({error['pointer']}: {error['detail']})"
     except ValueError:
         detail = answer.text[:200]
     detail = plain(detail)

@@ -8,6 +8,8 @@ import click
 from eventsourcing.persistence import PersistenceError
 
 from gatebook.domain.errors import Overloaded, Refusal, StoreUnavailable
+from gatebook.domain.event import UnreadableEvent
+from gatebook.projections.errors import FoldFailed
 from gatebook.store.house import RELEASE
 from gatebook.store.settings import ConfigurationError
 from gatebook.tools import accounts, audit, doctor, keys, projections, roles, serving, tokens
@@ -84,6 +86,8 @@ def run(arguments: list[str] | None = None) -> int:
         return _say(refusal.detail, REFUSED)
     except PersistenceError as error:
         return _say(f"the store: {error}", UNAVAILABLE)
+    except (FoldFailed, UnreadableEvent) as error:
+        return _say(str(error), REFUSED)
     except BrokenPipeError:
         return REFUSED
     return code if isinstance(code, int) else 0

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import click
 import msgspec
@@ -17,11 +18,11 @@ from gatebook.domain import deployment
 from gatebook.domain.application.core import local
 from gatebook.domain.envelope import Entry
 from gatebook.projections import engine
-from gatebook.projections.errors import FoldFailed, SwitchedMeanwhile, UnknownProjection
+from gatebook.projections.errors import FoldFailed, NotHalted, SwitchedMeanwhile, UnknownProjection
 from gatebook.projections.projection import Projection
 from gatebook.projections.rebuild import dry_run, rebuild
 from gatebook.projections.registry import PROJECTIONS, projection_named
-from gatebook.projections.verify import verify
+from gatebook.projections.verify import Difference, verify
 from gatebook.store.house import House
 from gatebook.store.scratch import open_scratch
 from gatebook.tools.desk import Desk, Failed, local_user
@@ -68,13 +69,19 @@ def status(desk: Desk) -> int:
 @click.argument("names", nargs=-1, metavar="[NAME...]")
 @click.option("--all", "everything", is_flag=True, help="Every projection.")
 @click.option("--dry-run", "dry", is_flag=True, help="Build, compare, and throw away.")
+@click.option(
+    "--accept-shorter-log",
+    "accept",
+    is_flag=True,
+    help="Go on though read models have seen events that the log does not have.",
+)
 @click.pass_obj
-def rebuild_(desk: Desk, names: tuple[str, ...], everything: bool, dry: bool) -> int:
+def rebuild_(desk: Desk, names: tuple[str, ...], everything: bool, dry: bool, accept: bool) -> int:
     """Build a new generation beside the old one, then switch. A server may go on meanwhile."""
     desk.offline_only("projection rebuild")
     chosen = _chosen(names, everything)
     results: list[dict[str, Any]] = []
-    with desk.house() as house, _progress(desk) as bar:
+    with desk.house(accept_shorter_log=accept) as house, _progress(desk) as bar:
         for one in chosen:
             with _failures():
                 results.append(_rebuilt(house, one, bar(one.name), dry=dry))
@@ -117,7 +124,9 @@ def verify_(desk: Desk, names: tuple[str, ...], everything: bool) -> int:
     for verdict in verdicts:
         for table in verdict.tables:
             for difference in table.differences:
-                desk.errors.print(f"{difference}", markup=False)
+                desk.errors.print(_told(difference), markup=False, soft_wrap=True)
+    if not all(one.ok for one in verdicts):
+        desk.errors.print("Mend: gatebook projection rebuild NAME", markup=False)
     return 0 if all(one.ok for one in verdicts) else 1
 
 
@@ -142,6 +151,8 @@ def skip(desk: Desk, name: str, position: int) -> None:
     desk.confirm(f"Leave event {position} out of {name} for ever?")
     with desk.house() as house, _failures():
         chosen = projection_named(name)
+        with house.store.reading() as reader:
+            engine.check_halted_at(reader, name, position)
         stream_id = deployment.STREAM_ID
         event = deployment.ProjectionEventSkipped(projection=name, position=position)
         house.app.record(
@@ -152,6 +163,27 @@ def skip(desk: Desk, name: str, position: int) -> None:
         )
         engine.skip(house.store, chosen.name, position)
     desk.say(f"{name} passes over event {position}.")
+
+
+def _told(found: Difference) -> str:
+    """A row that is not what the log says, in words."""
+    key = " ".join(_part(part) for part in found.key)
+    if found.folded is None:
+        return f"{found.table} {key}: in the read model, not in the log"
+    if found.live is None:
+        return f"{found.table} {key}: in the log, not in the read model"
+    changed = [name for name, value in found.folded.items() if found.live.get(name) != value]
+    said = ", ".join(
+        f"{name} is {_part(found.live[name])} and should be {_part(found.folded[name])}"
+        for name in changed
+    )
+    return f"{found.table} {key}: {said}"
+
+
+def _part(value: bytes | int | str | None) -> str:
+    if isinstance(value, bytes):
+        return str(UUID(bytes=value)) if len(value) == 16 else value.hex()
+    return str(value)
 
 
 def _kind(inline: bool) -> str:
@@ -181,7 +213,7 @@ def _rebuilt(
 def _failures() -> Iterator[None]:
     try:
         yield
-    except (FoldFailed, SwitchedMeanwhile, UnknownProjection) as error:
+    except (FoldFailed, NotHalted, SwitchedMeanwhile, UnknownProjection) as error:
         raise Failed(str(error)) from error
 
 

@@ -42,13 +42,15 @@ key_file = "master.key"
 
 
 @click.command()
-@click.option("--data-dir", default=".", metavar="DIR", help="Where everything is put.")
+@click.option("--data-dir", metavar="DIR", help="Where everything is put; else beside --config.")
 @click.option("--first-admin", metavar="NAME", help="Also create the first admin.")
 @click.pass_obj
-def init(desk: Desk, data_dir: str, first_admin: str | None) -> None:
+def init(desk: Desk, data_dir: str | None, first_admin: str | None) -> None:
     """Make the configuration, the master key, the store and the first signing key."""
-    directory = Path(data_dir)
-    config, key = directory / "gatebook.toml", directory / "master.key"
+    desk.offline_only("init")
+    config = Path(desk.config) if data_dir is None else Path(data_dir) / "gatebook.toml"
+    directory = config.parent
+    key = directory / "master.key"
     made: list[str] = []
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -56,25 +58,26 @@ def init(desk: Desk, data_dir: str, first_admin: str | None) -> None:
             _write(config, TEMPLATE)
             made.append(str(config))
         settings = Settings.load(config)
-        if settings.master_key.key_file and not key.exists():
-            if _has_store(settings):
-                raise ConfigurationError(f"the store is there but {key} is not; restore the key")
-            write_key_file(settings.path(settings.master_key.key_file))
-            made.append(str(key))
+        _check_whole(settings)
+        if settings.master_key.key_file:
+            key = settings.path(settings.master_key.key_file)
+            if not key.exists():
+                write_key_file(key)
+                made.append(str(key))
     except OSError as error:
         raise ConfigurationError(f"{error.filename}: {error.strerror}") from error
     house = open_house(settings, create=True)
     try:
         before = house.store.head()
         house.prepare()
-        made += [f"the store {settings.store.url}"] if before == 0 else []
+        made += [f"the store {settings.store.url.rpartition('@')[2]}"] if before == 0 else []
         admin = _seat(house, first_admin)
     finally:
         house.close()
     if desk.as_json:
         click.echo(json.dumps({"config": str(config), "made": made, "first_admin": admin}))
         return
-    _tell(desk, config, made, admin)
+    _tell(desk, config, made, first_admin, admin)
 
 
 def _seat(house: House, username: str | None) -> dict[str, str] | None:
@@ -86,11 +89,16 @@ def _seat(house: House, username: str | None) -> dict[str, str] | None:
     return {"username": username, "password": password}
 
 
-def _tell(desk: Desk, config: Path, made: list[str], admin: dict[str, str] | None) -> None:
+def _tell(
+    desk: Desk, config: Path, made: list[str], asked: str | None, admin: dict[str, str] | None
+) -> None:
+    if asked is not None and admin is None:
+        desk.say(f"The first admin exists already; {asked} was not made.")
     if not made and admin is None:
         desk.say(f"{config}: nothing to do, it is all there.")
         return
-    desk.say("Made " + ", ".join(made) + ".")
+    if made:
+        desk.say("Made " + ", ".join(made) + ".")
     if admin is not None:
         desk.say(f"The first admin is {admin['username']}, the password {admin['password']}")
         desk.say("It is shown this once.")
@@ -174,9 +182,22 @@ def _write(path: Path, text: str) -> None:
         os.fsync(file.fileno())
 
 
-def _has_store(settings: Settings) -> bool:
+def _check_whole(settings: Settings) -> None:
+    """Makes all of log, keyring and key, or none: what is missing of a whole was lost."""
     url = settings.store_url
-    return url.startswith("sqlite:///") and Path(url.removeprefix("sqlite:///")).exists()
+    if not url.startswith("sqlite:///"):
+        return
+    log = Path(url.removeprefix("sqlite:///"))
+    parts = {log: log.exists() and log.stat().st_size > 0}
+    parts[log.with_suffix(".keys.db")] = log.with_suffix(".keys.db").exists()
+    if settings.master_key.key_file and any(parts.values()):
+        key = settings.path(settings.master_key.key_file)
+        parts[key] = key.exists()
+    missing = [str(path) for path, there in parts.items() if not there]
+    if missing and any(parts.values()):
+        raise ConfigurationError(
+            f"part of a deployment is here, but not {' nor '.join(missing)}; restore the backup"
+        )
 
 
 COMMANDS = (init, serve, login, logout, whoami)

@@ -49,7 +49,7 @@ def begun(deed: Callable[[], T]) -> Future[T]:
 def hash_gate_shut(deployment: Deployment) -> Iterator[None]:
     """No password is hashed meanwhile: what a flood of sign-ins does, made certain."""
     slots = [
-        deployment.directory / "run" / f"hash-slot-{n}.lock" for n in range(os.cpu_count() or 1)
+        deployment.directory / "slots" / f"hash-slot-{n}.lock" for n in range(os.cpu_count() or 1)
     ]
     held: list[int] = []
     try:

@@ -65,7 +65,12 @@ def test_the_same_profile_changes_nothing():
         ([a.AccountDeactivated()], "active", a.AccountActivated()),
         ([], "deleted", a.AccountDeleted()),
         ([a.AccountDeactivated()], "deleted", a.AccountDeleted()),
-        ([a.AccountDeleted()], "restored", a.AccountRestored()),
+        ([a.AccountDeleted()], "restored", a.AccountRestored(status="active")),
+        (
+            [a.AccountDeactivated(), a.AccountDeleted()],
+            "restored",
+            a.AccountRestored(status="inactive"),
+        ),
         ([a.AccountDeleted()], "erased", a.AccountErased()),
         ([], "erased", a.AccountErased()),
     ],
@@ -113,7 +118,7 @@ def test_every_ending_starts_a_new_epoch():
         a.AccountDeactivated(),
         a.AccountActivated(),
         a.AccountDeleted(),
-        a.AccountRestored(),
+        a.AccountRestored(status="active"),
         a.AccountTokensRevoked(),
         a.AccountErased(),
     ]
@@ -124,7 +129,10 @@ def test_restoring_keeps_the_roles():
     """restore(delete(x)) == x, sessions excepted."""
     before = account(CREATED, a.RoleGranted(role="viewer", generation=1))
     after = account(
-        CREATED, a.RoleGranted(role="viewer", generation=1), a.AccountDeleted(), a.AccountRestored()
+        CREATED,
+        a.RoleGranted(role="viewer", generation=1),
+        a.AccountDeleted(),
+        a.AccountRestored(status="active"),
     )
     assert (before.roles(NOON), before.status) == (after.roles(NOON), after.status)
 

@@ -38,7 +38,10 @@ def state(*past):
         ([CREATED, account.RoleGranted(role="admin", generation=1, expires_at=NOON)], False),
         ([CREATED, ADMIN, account.AccountDeactivated()], False),
         ([CREATED, ADMIN, account.AccountDeleted()], False),
-        ([CREATED, ADMIN, account.AccountDeleted(), account.AccountRestored()], True),
+        (
+            [CREATED, ADMIN, account.AccountDeleted(), account.AccountRestored(status="active")],
+            True,
+        ),
         ([CREATED, ADMIN, account.RoleRevoked(role="admin")], False),
     ],
 )

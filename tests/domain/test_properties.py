@@ -24,7 +24,7 @@ account_events = st.one_of(
     st.builds(account.AccountDeactivated),
     st.builds(account.AccountActivated),
     st.builds(account.AccountDeleted),
-    st.builds(account.AccountRestored),
+    st.builds(account.AccountRestored, status=st.sampled_from(["active", "inactive"])),
     st.builds(account.AccountErased),
     st.builds(account.AccountTokensRevoked),
     st.builds(account.RoleGranted, role=roles, generation=st.just(1), expires_at=ends),

@@ -312,7 +312,11 @@ def test_tokens_of_a_retired_key_are_refused(house: House, view: AccessView) -> 
 
 def test_every_account_event_moves_the_version(house: House, view: AccessView) -> None:
     """The account's row carries the version of its stream, whatever the event."""
-    house.append(ALICE, account.AccountProfileChanged(profile=PROFILE), account.AccountRestored())
+    house.append(
+        ALICE,
+        account.AccountProfileChanged(profile=PROFILE),
+        account.AccountRestored(status="active"),
+    )
 
     ((*_, version),) = house.rows(ACCOUNTS)
 

@@ -63,6 +63,11 @@ def test_init_never_makes_a_second_key_for_a_store(tmp_path, capsys):
     (tmp_path / "master.key").unlink()
     assert gatebook(["init", "--data-dir", str(tmp_path)]) == 78
     assert "restore" in capsys.readouterr().err
+    (tmp_path / "master.key").touch()
+    (tmp_path / "gatebook.db").unlink()
+    assert gatebook(["init", "--data-dir", str(tmp_path)]) == 78
+    assert "restore" in capsys.readouterr().err
+    (tmp_path / "master.key").unlink()
     assert not (tmp_path / "master.key").exists()
 
 
@@ -192,6 +197,53 @@ def test_read_models_are_rebuilt_and_verified(cli, deployment):
     assert cli("projection", "verify")[0] == 0
     code, output, _errors = cli("projection", "status")
     assert (code, "halted" in output) == (0, False)
+
+
+def test_only_a_halted_projection_passes_over_an_event(cli):
+    """Nobody can leave out an event that nothing failed at, least of all one still to come."""
+    cli("account", "list")
+    for name in ("accounts", "access"):
+        code, _output, errors = cli("--yes", "projection", "skip", name, "999")
+        assert (code, "did not halt" in errors) == (1, True)
+        assert cli("projection", "resume", name)[0] == 1
+
+
+def test_a_log_that_was_cut_is_not_folded_away(cli, deployment):
+    """Read models that have seen more than the log holds are evidence: commands refuse."""
+    cli("account", "list")
+    connection = sqlite3.connect(deployment.directory / "gatebook.db")
+    connection.execute(
+        "DROP TRIGGER "
+        + connection.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'trigger' AND sql LIKE '%DELETE%'"
+        ).fetchone()[0]
+    )
+    connection.execute("DELETE FROM log WHERE position > 12")
+    connection.commit()
+    connection.close()
+    for words in (
+        ("account", "list"),
+        ("projection", "verify"),
+        ("projection", "rebuild", "--all"),
+    ):
+        code, _output, errors = cli(*words)
+        assert code == 78, errors
+        assert "the log ends at 12" in errors
+    code, output, _errors = cli("doctor")
+    assert (code, "ahead of the log" in output) == (1, True)
+    assert cli("projection", "rebuild", "--all", "--accept-shorter-log")[0] == 0
+    assert cli("projection", "verify")[0] == 0
+
+
+def test_an_account_is_updated(cli):
+    """Name, display name and e-mail at the command line."""
+    cli("account", "create", "--username", "ann", "--no-password")
+    changed = as_json(
+        cli("--json", "account", "update", "ann", "--username", "anna", "--email", "a@b.example")
+    )
+    assert (changed["username"], changed["email"]) == ("anna", "a@b.example")
+    assert cli("account", "update", "anna")[0] == 2
+    assert cli("account", "show", "ann")[0] == 1
 
 
 def test_doctor_finds_what_is_wrong(cli, deployment):

@@ -55,7 +55,7 @@ EVENTS: tuple[Event, ...] = (
     account.AccountDeactivated(),
     account.AccountActivated(),
     account.AccountDeleted(),
-    account.AccountRestored(),
+    account.AccountRestored(status="inactive"),
     account.AccountErased(),
     account.AccountTokensRevoked(),
     account.RoleGranted(role="admin", generation=1, expires_at=AT, source="hand"),

@@ -56,7 +56,8 @@ class Life:
         """Saves without end, the built-in roles first."""
         yield self._by(None), [
             self._place(role.stream_id(name), role.RoleDefined(
-                name=name, generation=1, permissions=tuple(sorted(granted)), description=text, built_in=True
+                name=name, generation=1, permissions=tuple(sorted(granted)),
+                description=text, built_in=True
             ))
             for name, (granted, text) in BUILT_IN.items()
         ]  # fmt: skip
