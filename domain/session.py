@@ -107,6 +107,39 @@ class Session(msgspec.Struct, frozen=True):
 # --- decisions
 
 
+def begin(
+    account_id: UUID,
+    *,
+    epoch: int,
+    amr: tuple[str, ...],
+    at: int,
+    failures_before: int,
+    policy: int,
+    tokens: Tokens,
+) -> list[Happening]:
+    """Somebody proved to be the account at an instant: the proof, and the session it opens."""
+    return [
+        LoginSucceeded(
+            account_id=account_id, amr=amr, failures_before=failures_before, policy=policy
+        ),
+        SessionOpened(
+            account_id=account_id,
+            epoch=epoch,
+            amr=amr,
+            auth_time=at,
+            expires_at=None,
+            tokens=tokens,
+        ),
+    ]
+
+
+def keep(epoch: int, state: Session) -> list[Happening]:
+    """Lets a session that lives outlive the end of its account's others."""
+    if not state.live or state.account_id is None:
+        return []
+    return [SessionKept(account_id=state.account_id, epoch=epoch)]
+
+
 class Renew(msgspec.Struct, frozen=True):
     """An authentic refresh token was shown: the one of `rotation`. `successor` would follow it."""
 

@@ -76,9 +76,7 @@ def _file(path: Path, forbidden: int) -> Finding:
     try:
         found = path.stat()
     except OSError as error:
-        return _finding(
-            str(path), "wrong", str(error.strerror), "Restore it, or run: gatebook init"
-        )
+        return _finding(str(path), "wrong", str(error.strerror), "Restore it from its backup.")
     mode = stat.S_IMODE(found.st_mode)
     if mode & forbidden:
         return _finding(str(path), "wrong", f"mode {mode:04o}", f"chmod 600 {path}")

@@ -211,24 +211,16 @@ class Logins:
         """The entries of a sign-in that succeeded, and the pair it gives."""
         session_id = self._app.ids.ordered()
         tokens, key = self._families.next_pair(now)
-        entries = Loaded(session_id, 0, session.Session()).entries(
-            [
-                session.LoginSucceeded(
-                    account_id=account_id,
-                    amr=amr,
-                    failures_before=failures_before,
-                    policy=self._app.policy_version,
-                ),
-                session.SessionOpened(
-                    account_id=account_id,
-                    epoch=epoch,
-                    amr=amr,
-                    auth_time=now,
-                    expires_at=None,
-                    tokens=tokens,
-                ),
-            ]
+        events = session.begin(
+            account_id,
+            epoch=epoch,
+            amr=amr,
+            at=now,
+            failures_before=failures_before,
+            policy=self._app.policy_version,
+            tokens=tokens,
         )
+        entries = Loaded(session_id, 0, session.Session()).entries(events)
         pair = self._families.render(
             session_id, 0, account_id, roles, tokens, key, amr=amr, auth_time=now, now=now
         )

@@ -116,7 +116,6 @@ class Passwords:
         entries += tries.entries(attempts.clear(account_id, METHOD, "reset", tries.state))
         if by.account_id == account_id and by.session_id is not None:
             current = self._app.load(by.session_id, session.Session(), session.evolve)
-            kept = session.SessionKept(account_id=account_id, epoch=loaded.state.epoch + 1)
-            entries += current.entries([kept] if current.state.live else [])
+            entries += current.entries(session.keep(loaded.state.epoch + 1, current.state))
         expected = {tries.stream_id: tries.version}
         return Decision(loaded.after(events, now), entries, subject=account_id, expected=expected)

@@ -263,3 +263,16 @@ def test_a_policy_is_adopted_when_it_differs():
     [event] = policy.decide(POLICY, policy.Adopted())
     adopted = policy.evolve(policy.Adopted(), event)
     assert policy.decide(POLICY, adopted) == []
+
+
+def test_a_proof_opens_a_session():
+    """What a sign-in records folds to a session that lives, and may be kept under a new epoch."""
+    events = session.begin(
+        ALICE, epoch=2, amr=("pwd",), at=NOON, failures_before=0, policy=1, tokens=TOKENS
+    )
+    assert events == [SUCCEEDED, OPENED]
+    state = given(session.evolve, session.Session(), *events)
+    assert state.live
+    [kept] = session.keep(3, state)
+    assert given(session.evolve, state, kept).epoch == 3
+    assert session.keep(3, session.Session()) == []
