@@ -17,7 +17,7 @@ from gatebook.projections import audit, engine, follower, sessions
 from gatebook.projections.access import ACCESS
 from gatebook.projections.changes import Change, Put
 from gatebook.projections.engine import ProjectionStatus
-from gatebook.projections.errors import UnknownProjection
+from gatebook.projections.errors import NotHalted, UnknownProjection
 from gatebook.projections.follower import Follower
 from gatebook.projections.ports import Transaction
 from gatebook.projections.projection import Projection
@@ -123,8 +123,11 @@ def test_an_unreadable_event_halts_until_it_is_skipped(url: str) -> None:
             assert found.error is not None
             assert "no.such_thing.1" in found.error
 
+        with pytest.raises(NotHalted, match=str(bad)):
+            engine.skip(house.log, "audit", bad + 1)
         engine.skip(house.log, "audit", bad)
-        engine.skip(house.log, "audit", bad)
+        with pytest.raises(NotHalted):
+            engine.skip(house.log, "audit", bad)
         house.follow()
 
         assert status(house.log).lag == 0

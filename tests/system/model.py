@@ -328,11 +328,13 @@ class Model:
         holder.revoked = True
         return 204, ""
 
-    def revoke_all(self, by: Holder, target: Account) -> Expected:
+    def revoke_all(self, by: Holder, target: Account, *, lives: bool) -> Expected:
+        """Nothing is recorded when nothing of the account's lives."""
         refused = self.gate(by, "tokens.revoke")
         if refused:
             return refused
-        target.happened("account.tokens_revoked", ends=True)
+        if lives:
+            target.happened("account.tokens_revoked", ends=True)
         return 204, ""
 
     # --- what is seen
