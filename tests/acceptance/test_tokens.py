@@ -201,15 +201,15 @@ def test_e13_renewing_swaps_the_pair(served):
 
 def test_e13_an_expired_refresh_token_is_refused(fresh):
     """E13: after its lifetime a refresh token renews nothing, and an access token opens nothing."""
-    more = '\n[tokens]\naccess_lifetime = "1s"\nrefresh_lifetime = "2s"\n'
+    more = '\n[tokens]\naccess_lifetime = "3s"\nrefresh_lifetime = "5s"\n'
     fresh.config.write_text(fresh.config.read_text() + more)
     with fresh.served() as server:
         account = server.account()
         pair = server.client.login(account["username"], PASSWORD)
         client = server.client.with_token(pair["access_token"])
-        time.sleep(1.1)
+        time.sleep(3.1)
         assert client.get("/v1/auth/me").status == 401
-        time.sleep(1.1)
+        time.sleep(2.1)
         renewal = {"refresh_token": pair["refresh_token"]}
         assert server.client.post("/v1/auth/renew", renewal).status == 401
 
