@@ -29,11 +29,6 @@ def account_actor(account_id: UUID) -> Actor:
     return Actor("account", str(account_id))
 
 
-def local_actor(user: str) -> Actor:
-    """An operating-system user at the command line of this machine."""
-    return Actor("local", user)
-
-
 class Source(msgspec.Struct, frozen=True, array_like=True):
     """Where a request came from: personal data, so it is sealed in the log.
 

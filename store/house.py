@@ -54,7 +54,7 @@ def _silent(_name: str, _done: int, _total: int) -> None:
 class House:
     """Everything open. Make it with `open_house`, after any fork, and close it."""
 
-    def __init__(self, settings: Settings, table: KeyTable, create: bool) -> None:
+    def __init__(self, settings: Settings, table: KeyTable) -> None:
         self.settings = settings
         self.clock = SystemClock()
         self.ids = SystemIds()
@@ -68,7 +68,6 @@ class House:
             decode=self.mapper.decode,
             now=self.clock.now,
             inline=Inline(PROJECTIONS),
-            create=create,
         )
         self.access = AccessView(self.store)
         self.names = PrecisNames(self.keyring)
@@ -202,7 +201,7 @@ def open_house(settings: Settings, *, create: bool = False) -> House:
     try:
         check_log_exists(settings.store_url)
         table = open_keys(settings.store_url)
-        return House(settings, table, create=False)
+        return House(settings, table)
     except (StoreRefused, PersistenceError, OSError) as error:
         if table is not None:
             table.close()

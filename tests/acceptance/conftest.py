@@ -8,16 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.api.served import Deployment, Served
-from tests.postgres import Server, running_server
 
 SERVER = "workers = 2\nthreads = 8"
 STORES = ["sqlite", "postgresql"]
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Server]:
-    with running_server() as server:
-        yield server
 
 
 def _url(request: pytest.FixtureRequest) -> str:

@@ -8,19 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.api.served import ADMIN_PASSWORD, BOOTSTRAP_TOKEN, PASSWORD, Deployment, Served
-from tests.postgres import Server, running_server
 
 SECRETS = {ADMIN_PASSWORD, BOOTSTRAP_TOKEN, PASSWORD, "eyJ", "gbr_", "$argon2"}
 """Whatever of these stands in a log was put there by us."""
 
 SERVER = "workers = 2\nthreads = 4"
 MORE = '[lockout]\nthreshold = 5\nduration = "15m"\n'
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Server]:
-    with running_server() as server:
-        yield server
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])

@@ -11,15 +11,8 @@ from gatebook.projections.ports import Transaction
 from gatebook.store.log import Log
 from gatebook.store.opening import open_log
 from gatebook.tools.bench import plain_codec
-from tests.postgres import Server, running_server
+from tests.postgres import Server
 from tests.projections.house import House, StoppedClock, open_house, scratch
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Server]:
-    """A PostgreSQL for these tests."""
-    with running_server() as server:
-        yield server
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

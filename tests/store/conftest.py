@@ -9,16 +9,10 @@ import pytest
 
 from gatebook.store.faults import StoreMissing
 from gatebook.store.log import Log
-from tests.postgres import Cluster, Server, running_cluster, running_server
+from tests.postgres import Cluster, Server, running_cluster
 from tests.store.notes import check_log, opened
 
 OpenStore = Callable[..., Log]
-
-
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[Server]:
-    with running_server() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +28,10 @@ def sqlite_url(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def postgres_url(postgres_server: Server) -> Iterator[str]:
-    url = postgres_server.url()
+def postgres_url(postgres: Server) -> Iterator[str]:
+    url = postgres.url()
     yield url
-    postgres_server.drop(url)
+    postgres.drop(url)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

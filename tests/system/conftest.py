@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.api.served import Deployment, Served
-from tests.postgres import Cluster, Server, running_cluster, running_server
+from tests.postgres import Cluster, running_cluster
 
 SERVER = "workers = 2\nthreads = 16"
 """Half the threads may hash at once: eight clients are never turned away."""
@@ -17,12 +17,6 @@ SERVER = "workers = 2\nthreads = 16"
 
 STORES = ["sqlite", "postgresql"]
 IN_CI = os.environ.get("HYPOTHESIS_PROFILE") == "ci"
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Server]:
-    with running_server() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

@@ -145,13 +145,13 @@ def test_a_server_that_goes_and_comes_back(cluster: Cluster) -> None:
         assert check_log(log) == 2
 
 
-def test_idle_connections_that_died(postgres_url: str, postgres_server: Server) -> None:
+def test_idle_connections_that_died(postgres_url: str, postgres: Server) -> None:
     """A server that ended every idle connection is not noticed by anybody."""
     with opened(postgres_url, create=True) as log:
         put(log, note())
         with log.writing() as tx:
             assert tx.head() == log.head()
-        with postgres_server.connect() as admin:
+        with postgres.connect() as admin:
             admin.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                 "WHERE application_name = 'gatebook' AND pid <> pg_backend_pid()"
@@ -163,7 +163,7 @@ def test_idle_connections_that_died(postgres_url: str, postgres_server: Server) 
             assert tx.head() == reader.head() == 2
 
 
-def test_connections_that_die_under_load(postgres_url: str, postgres_server: Server) -> None:
+def test_connections_that_die_under_load(postgres_url: str, postgres: Server) -> None:
     """While connections are killed, what was answered is there and what was refused is not."""
     written: list[UUID] = []
     refused: list[UUID] = []
@@ -183,7 +183,7 @@ def test_connections_that_die_under_load(postgres_url: str, postgres_server: Ser
     with opened(postgres_url, create=True) as log, ThreadPoolExecutor(8) as pool:
         for _ in range(8):
             pool.submit(write, log)
-        with postgres_server.connect() as admin:
+        with postgres.connect() as admin:
             for _ in range(40):
                 stop.wait(0.05)
                 admin.execute(
@@ -268,20 +268,20 @@ def test_a_lost_commit_without_events_is_unknown(
             log.transact(lambda tx: tx.head())
 
 
-def test_durability_is_not_the_servers_choice(postgres_url: str, postgres_server: Server) -> None:
+def test_durability_is_not_the_servers_choice(postgres_url: str, postgres: Server) -> None:
     """With synchronous_commit off by default, our connections have it on."""
     user_setting = b"ALTER DATABASE postgres SET synchronous_commit = off"
-    with postgres_server.connect() as admin:
+    with postgres.connect() as admin:
         admin.execute(user_setting)
     try:
         with opened(postgres_url, create=True) as log:
             assert log.transact(lambda tx: tx.query("SHOW synchronous_commit")) == [("on",)]
             with log.writing() as tx:
                 assert tx.query("SHOW synchronous_commit") == [("on",)]
-        with postgres_server.connect() as other:
+        with postgres.connect() as other:
             assert other.execute("SHOW synchronous_commit").fetchone() == ("off",)
     finally:
-        with postgres_server.connect() as admin:
+        with postgres.connect() as admin:
             admin.execute("ALTER DATABASE postgres RESET synchronous_commit")
 
 
