@@ -12,11 +12,13 @@ import falcon
 import msgspec
 from eventsourcing.persistence import PersistenceError
 
-from gatebook.api import headers, problems
+from gatebook.api import headers, oauth2_errors, problems
 from gatebook.api.metrics import Metrics
-from gatebook.api.pipeline import Responder, send, source_of
+from gatebook.api.oauth2_errors import OAuthError, of_problem
+from gatebook.api.page_templates import problem_page
+from gatebook.api.pipeline import Responder, check_throttle, send, source_of
 from gatebook.api.problems import PROBLEMS, Problem
-from gatebook.api.reply import Rendered
+from gatebook.api.reply import Rendered, render
 from gatebook.api.route import Route
 from gatebook.api.site import Site
 from gatebook.domain.errors import Refusal, StoreUnavailable
@@ -26,6 +28,9 @@ from gatebook.store.house import House
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
 NOBODYS: Final = "TRACE"
 """A method that no route declares: unknown ones are led there, to the same 405."""
+
+HEALTH: Final = "/v1/health"
+"""Asked by whatever restarts the process: never throttled."""
 
 PROBLEM_JSON: Final = "application/problem+json"
 HSTS: Final = "max-age=63072000; includeSubDomains"
@@ -73,6 +78,8 @@ class Surroundings:
         )
         if context.method == "other":
             req.method = NOBODYS
+        if req.path != HEALTH and self._site.operator is None:
+            check_throttle(self._house.throttle.take("request", source_of(req, self._site).ip))
 
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, _resource: object, _ok: bool
@@ -111,8 +118,12 @@ def create_app(
 ) -> falcon.App[falcon.Request, falcon.Response]:
     """The application that serves exactly these routes."""
     app = falcon.App(middleware=[Surroundings(house, site, metrics)], sink_before_static_route=True)
-    app.add_error_handler(Exception, _told(site))
-    app.add_error_handler(falcon.HTTPError, _told(site))
+    routes = list(routes)
+    oauth2 = frozenset(route.path for route in routes if route.form)
+    pages = frozenset(route.path for route in routes if route.page)
+    told = _told(site, oauth2, pages)
+    app.add_error_handler(Exception, told)
+    app.add_error_handler(falcon.HTTPError, told)
     by_path: dict[str, dict[str, Responder]] = {}
     for route in routes:
         by_path.setdefault(route.path, {})[route.method] = Responder(route, house, site, metrics)
@@ -121,13 +132,32 @@ def create_app(
     return app
 
 
-def _told(site: Site) -> Callable[[falcon.Request, falcon.Response, Exception, Any], None]:
+def _told(
+    site: Site, oauth2: frozenset[str], pages: frozenset[str]
+) -> Callable[[falcon.Request, falcon.Response, Exception, Any], None]:
+    """Refuses as RFC 9457 has it; in the words of RFC 6749 or with a page on those paths."""
+
     def tell(req: falcon.Request, resp: falcon.Response, error: Exception, _path: Any) -> None:
+        if req.uri_template in oauth2:
+            refused = error if isinstance(error, OAuthError) else None
+            refused = refused or of_problem(_problem_of(error, req.context.request_id))
+            body = _encoder.encode(oauth2_errors.document(refused))
+            send(resp, Rendered(refused.status, refused.headers, body))
+            return
         problem = _problem_of(error, req.context.request_id)
+        if req.uri_template in pages:
+            send(resp, render(problem_page(problem)))
+            return
         said = problems.document(problem, site.problem_base, req.context.request_id)
         send(
             resp,
-            Rendered(problem.status, problem.headers, _encoder.encode(said), PROBLEM_JSON),
+            Rendered(
+                problem.status,
+                problem.headers,
+                _encoder.encode(said),
+                PROBLEM_JSON,
+                problem.cookies,
+            ),
         )
 
     return tell

@@ -7,76 +7,91 @@ from urllib.parse import quote
 
 import msgspec
 
-from gatebook.api import decoding, lists
-from gatebook.api.accounts import account_of, existing
+from gatebook.api import cookies, sessions
+from gatebook.api import credential_schemas as c
+from gatebook.api.accounts import account_of
 from gatebook.api.call import Call, remembered
-from gatebook.api.credential_schemas import (
-    CheckQuery,
-    Login,
-    LogoutQuery,
-    Me,
-    Pair,
-    PasswordChange,
-    Renewal,
-    Session,
-)
+from gatebook.api.codes import given_code
 from gatebook.api.problems import Problem
 from gatebook.api.reply import Reply
-from gatebook.api.schemas import Nothing, Paging
-from gatebook.domain.application.tokens import TokenPair
+from gatebook.api.schemas import Nothing
+from gatebook.api.site import Site
+from gatebook.domain.application.families import TokenPair
+from gatebook.domain.application.logins import Attempt
+from gatebook.domain.application.sessions import SignedIn
 from gatebook.domain.errors import Forbidden, InvalidCredentials, Remembered
-from gatebook.projections.access_view import LiveSession
 
-_PAIR = msgspec.json.Decoder(Pair)
+_SIGNED_IN = msgspec.json.Decoder(c.SignedIn)
 
 
-def pair_of(status: int, pair: TokenPair) -> Reply:
-    """A pair as it is shown."""
-    body = Pair(
-        access_token=pair.access_token,
-        token_type="Bearer",  # noqa: S106 - the name of a scheme
-        expires_in=pair.expires_in,
-        refresh_token=pair.refresh_token,
-        account_id=pair.account_id,
+def answer_of(site: Site, status: int, signed_in: SignedIn) -> Reply:
+    """A sign-in as it is shown: tokens in the body, or a session in cookies."""
+    device = cookies.of_device(site, signed_in.device)
+    if isinstance(signed_in, TokenPair):
+        body = c.SignedIn(
+            account_id=signed_in.account_id,
+            expires_in=signed_in.expires_in,
+            access_token=signed_in.access_token,
+            token_type=signed_in.token_type,
+            refresh_token=signed_in.refresh_token,
+        )
+        return Reply(status, body, cookies=device)
+    body = c.SignedIn(
+        account_id=signed_in.account_id,
+        expires_in=signed_in.expires_in,
+        session_id=signed_in.session_id,
+        csrf_token=signed_in.csrf_token,
     )
-    return Reply(status, body)
+    return Reply(status, body, cookies=cookies.of_session(site, signed_in) + device)
 
 
-def login(call: Call[Login, None]) -> Reply:
+def login(call: Call[c.Login, c.LoginQuery]) -> Reply:
     """POST /v1/auth/login"""
     body, house = call.body, call.house
-    plaintext = house.plaintext(body.password)
+    attempt = Attempt(
+        name=body.username,
+        plaintext=house.plaintext(body.password),
+        delivery=call.delivery(browser=call.query.session == "cookie"),
+        device=call.device,
+        given=given_code(body.totp_code, body.recovery_code),
+    )
     try:
         return call.command(
-            lambda by: house.logins.login(by, body.username, plaintext),
-            lambda pair: pair_of(200, pair),
+            lambda by: house.logins.login(by, attempt),
+            lambda signed_in: answer_of(call.site, 200, signed_in),
         )
     except Remembered as before:
         _refuse_while_locked(call, before)
         raise
 
 
-def _refuse_while_locked(call: Call[Login, None], before: Remembered) -> None:
+def _refuse_while_locked(call: Call[c.Login, c.LoginQuery], before: Remembered) -> None:
     """A lock holds for a repeated request too, or its key would be a way around the lock."""
-    pair = _PAIR.decode(remembered(before).body)
-    tries = call.house.passwords.load_attempts(pair.account_id)
-    if tries.state.locked(call.now):
-        call.house.plaintext(call.body.password).matches(None)
-        call.house.app.refusals.count(pair.account_id.bytes, call.now)
+    house = call.house
+    account_id = _SIGNED_IN.decode(remembered(before).body).account_id
+    counter = house.logins.counter_for(account_id, call.device)
+    if house.tries.load(counter).state.locked(call.now):
+        house.plaintext(call.body.password).matches(None)
+        house.refused.count(account_id, counter.method, call.now)
         raise InvalidCredentials("The password is locked.")
 
 
-def renew(call: Call[Renewal, None]) -> Reply:
+def renew(call: Call[c.Renewal, None]) -> Reply:
     """POST /v1/auth/renew"""
-    tokens, presented = call.house.tokens, call.body.refresh_token
-    return call.command(lambda by: tokens.renew(by, presented), lambda pair: pair_of(200, pair))
-
-
-def logout(call: Call[Nothing, LogoutQuery]) -> Reply:
-    """POST /v1/auth/logout"""
-    logins, everywhere = call.house.logins, call.query.all
+    house, presented = call.house, call.body.refresh_token
     return call.command(
-        lambda by: logins.logout(by, everywhere=everywhere), lambda _none: Reply(204)
+        lambda by: house.sessions.renew(by, presented, jkt=call.jkt),
+        lambda pair: answer_of(call.site, 200, pair),
+    )
+
+
+def logout(call: Call[Nothing, c.LogoutQuery]) -> Reply:
+    """POST /v1/auth/logout"""
+    house, everywhere = call.house, call.query.all
+    gone = cookies.cleared(call.site) if call.caller.kind == "session" else []
+    return call.command(
+        lambda by: house.sessions.logout(by, everywhere=everywhere),
+        lambda _none: Reply(204, cookies=gone),
     )
 
 
@@ -87,29 +102,48 @@ NEWEST = 50
 def me(call: Call[None, None]) -> Reply:
     """GET /v1/auth/me"""
     caller, house = call.caller, call.house
-    sessions = house.access.sessions_of(caller.account_id, call.now, most=NEWEST)
-    body = Me(
+    body = c.Me(
         account=account_of(house.accounts.view(caller.account_id, call.now)),
         roles=caller.roles,
+        held_back=_held_back(call),
         permissions=sorted(caller.permissions),
         amr=caller.amr,
-        sessions=[_session(call, one) for one in sessions],
+        acr=caller.acr,
+        sessions=sessions.live_sessions(call, caller.account_id, NEWEST),
     )
-    return Reply(200, body)
+    return Reply(200, body, cookies=_csrf_anew(call))
 
 
-def change_password(call: Call[PasswordChange, None]) -> Reply:
+def _held_back(call: Call[Any, Any]) -> list[str]:
+    """Roles that the account holds, but that count after a sign-in with two factors only."""
+    caller, house = call.caller, call.house
+    account = house.access.account(caller.account_id, call.now)
+    waiting = set(account.roles if account is not None else ()) - set(caller.roles)
+    return sorted(waiting & set(house.settings.sessions.mfa_required_for))
+
+
+def _csrf_anew(call: Call[Any, Any]) -> list[str]:
+    """The CSRF cookie of a session in a browser, whose page may have lost it."""
+    caller = call.caller
+    if caller.kind != "session" or caller.expires_at is None:
+        return []
+    token = call.house.sessions.browser.csrf_token(caller.id)
+    seconds = max(1, (caller.expires_at - call.now) // 1_000_000)
+    return [cookies.of_csrf(call.site, token, seconds)]
+
+
+def change_password(call: Call[c.PasswordChange, None]) -> Reply:
     """PUT /v1/auth/password"""
     house, body = call.house, call.body
-    house.passwords.change_password(
+    reissued = house.passwords.change_password(
         call.by(),
         house.plaintext(body.current_password, "/current_password"),
         house.plaintext(body.new_password, "/new_password"),
     )
-    return Reply(204)
+    return Reply(204, cookies=cookies.of_reissued(call.site, reissued))
 
 
-def check(call: Call[None, CheckQuery]) -> Reply:
+def check(call: Call[None, c.CheckQuery]) -> Reply:
     """GET /v1/auth/check"""
     caller, query = call.caller, call.query
     if query.permission is not None and query.permission not in caller.permissions:
@@ -120,47 +154,6 @@ def check(call: Call[None, CheckQuery]) -> Reply:
         "Gatebook-Account": str(caller.account_id),
         "Gatebook-Username": quote(caller.username or "", safe="@ +"),
         "Gatebook-Roles": ",".join(caller.roles),
+        "Gatebook-Assertion": call.house.tokens.assertion(caller, call.now),
     }
     return Reply(204, headers=headers)
-
-
-def own_sessions(call: Call[None, Paging]) -> Reply:
-    """GET /v1/auth/sessions"""
-    found = call.house.access.sessions_of(call.caller.account_id, call.now)
-    return Reply(200, lists.short_page(call, "sessions", found, _key, lambda s: _session(call, s)))
-
-
-def end_own_session(call: Call[None, None]) -> Reply:
-    """DELETE /v1/auth/sessions/{session_id}"""
-    call.house.logins.end_session(call.by(), call.caller.account_id, call.path["session_id"])
-    return Reply(204)
-
-
-def sessions_of(call: Call[None, Paging]) -> Reply:
-    """GET /v1/accounts/{account_id}/sessions"""
-    existing(call, call.account_id)
-    found = call.house.access.sessions_of(call.account_id, call.now)
-    return Reply(200, lists.short_page(call, "sessions", found, _key, lambda s: _session(call, s)))
-
-
-def end_session(call: Call[None, None]) -> Reply:
-    """DELETE /v1/accounts/{account_id}/sessions/{session_id}"""
-    existing(call, call.account_id)
-    call.house.logins.end_session(call.by(), call.account_id, call.path["session_id"])
-    return Reply(204)
-
-
-def _key(session: LiveSession) -> str:
-    return f"{session.opened_at:020d}{session.session_id}"
-
-
-def _session(call: Call[Any, Any], one: LiveSession) -> Session:
-    ends = one.refresh_expires_at
-    return Session(
-        id=one.session_id,
-        amr=one.amr,
-        opened_at=decoding.instant(one.opened_at),
-        renewed_at=decoding.instant(one.renewed_at),
-        expires_at=decoding.instant(min(ends, one.expires_at or ends)),
-        current=call.caller.session_id == one.session_id,
-    )

@@ -8,14 +8,16 @@ from uuid import UUID
 
 import msgspec
 
+from gatebook.api import cookies
 from gatebook.api.metrics import Metrics
 from gatebook.api.reply import Rendered, Reply, recall, remember, render
 from gatebook.api.site import Site
 from gatebook.domain import idempotency
 from gatebook.domain.application.core import By, Idempotency, local
+from gatebook.domain.application.sessions import Delivery
 from gatebook.domain.envelope import ANONYMOUS, Source, account_actor, uuid8_of
 from gatebook.domain.errors import Remembered
-from gatebook.domain.ports import LiveToken
+from gatebook.domain.ports import Caller
 from gatebook.store.house import House
 
 B = TypeVar("B")
@@ -36,7 +38,10 @@ class Retry(msgspec.Struct, frozen=True):
 class Call(msgspec.Struct, Generic[B, Q], frozen=True):
     """A request that has passed every check before its handler.
 
-    `now` is in microseconds since the epoch; `principal` is None on public routes.
+    `now` is in microseconds since the epoch; `principal` is None on public routes. `device` and
+    `session_cookie` are those cookies, if they were sent. `jkt` names the key that a DPoP proof
+    was made with, where tokens are given. `cookies`, `user_agent` and `if_none_match` are those
+    headers.
     """
 
     house: House
@@ -45,12 +50,19 @@ class Call(msgspec.Struct, Generic[B, Q], frozen=True):
     request_id: str
     source: Source
     now: int
-    principal: LiveToken | None
+    principal: Caller | None
     path: dict[str, Any]
     body: B
     query: Q
     if_match: int | None
     retry: Retry | None
+    device: str | None = None
+    jkt: str = ""
+    authorization: str | None = None
+    session_cookie: str | None = None
+    cookies: str | None = None
+    user_agent: str | None = None
+    if_none_match: str | None = None
 
     @property
     def account_id(self) -> UUID:
@@ -59,10 +71,18 @@ class Call(msgspec.Struct, Generic[B, Q], frozen=True):
         return account_id
 
     @property
-    def caller(self) -> LiveToken:
+    def caller(self) -> Caller:
         """Who calls, on routes that are not public."""
         assert self.principal is not None  # the pipeline lets nobody else in
         return self.principal
+
+    def cookie(self, name: str) -> str | None:
+        """One cookie of ours, if it was sent, once."""
+        return cookies.read(self.cookies, cookies.name_of(self.site, name))
+
+    def delivery(self, *, browser: bool) -> Delivery:
+        """How the session of a sign-in is handed over: as tokens, or to a browser as cookies."""
+        return Delivery(browser=browser, jkt="" if browser else self.jkt, held=self.session_cookie)
 
     def by(self) -> By:
         """Who gives a command."""
@@ -78,20 +98,23 @@ class Call(msgspec.Struct, Generic[B, Q], frozen=True):
             permissions=principal.permissions,
             account_id=principal.account_id,
             epoch=principal.epoch,
-            token_id=principal.jti,
+            presented=(principal.kind, principal.id),
             session_id=principal.session_id,
+            auth_time=principal.auth_time,
         )
 
-    def command(self, give: Callable[[By], T], reply: Callable[[T], Reply]) -> Reply:
+    def command(
+        self, give: Callable[[By], T], reply: Callable[[T], Reply], by: By | None = None
+    ) -> Reply:
         """Gives a command and answers with its result, once for an Idempotency-Key.
 
         Raises Remembered when it was given before, IdempotencyMismatch when the key stood for
         another request. The memory is asked here already, so that a repeated request costs no
         password hash; what counts is that the application asks again as it decides.
         """
-        retry = self.retry
+        retry, by = self.retry, by or self.by()
         if retry is None:
-            return reply(give(self.by()))
+            return reply(give(by))
         derive = self.house.app.keys.derive
         request_hash = derive("idempotency", b"request", retry.request, retry.body)
         scope = request_hash if retry.by_body else b""
@@ -106,7 +129,7 @@ class Call(msgspec.Struct, Generic[B, Q], frozen=True):
             request_hash=request_hash,
             render=lambda result: remember(render(reply(result))),
         )
-        return reply(give(msgspec.structs.replace(self.by(), idempotency=memory)))
+        return reply(give(msgspec.structs.replace(by, idempotency=memory)))
 
 
 def remembered(before: Remembered) -> Rendered:

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from gatebook.api.schemas import Account, Name, Password, Request
+from gatebook.api.second_factor_schemas import RecoveryCode, TotpCode
 
 Token = Annotated[str, Meta(max_length=8192)]
 Secs = Annotated[int, Meta(ge=1, le=10**10)]
@@ -19,10 +20,12 @@ Secs = Annotated[int, Meta(ge=1, le=10**10)]
 
 
 class Login(Request, frozen=True):
-    """Name and password."""
+    """Name and password, and the second factor's code if one is due."""
 
     username: Name
     password: Password
+    totp_code: TotpCode | None = None
+    recovery_code: RecoveryCode | None = None
 
 
 class Renewal(Request, frozen=True):
@@ -31,14 +34,25 @@ class Renewal(Request, frozen=True):
     refresh_token: Token
 
 
-class Pair(msgspec.Struct, frozen=True):
-    """An access token for `expires_in` seconds, and what renews it."""
+class SignedIn(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A sign-in: an access token for `expires_in` seconds and what renews it.
 
-    access_token: str
-    token_type: Literal["Bearer"]
-    expires_in: int
-    refresh_token: str
+    A session in a browser is in a cookie that no script can read; then there are no tokens here.
+    """
+
     account_id: UUID
+    expires_in: int
+    access_token: str = ""
+    token_type: str = ""
+    refresh_token: str = ""
+    session_id: UUID | None = None
+    csrf_token: str = ""
+
+
+class LoginQuery(Request, frozen=True):
+    """How the session is handed over: as tokens, or as cookies to a browser."""
+
+    session: Literal["cookie"] | None = None
 
 
 class LogoutQuery(Request, frozen=True):
@@ -58,6 +72,7 @@ class Session(msgspec.Struct, frozen=True):
     """A session that counts now."""
 
     id: UUID
+    origin: str
     amr: list[str]
     opened_at: datetime
     renewed_at: datetime
@@ -66,12 +81,14 @@ class Session(msgspec.Struct, frozen=True):
 
 
 class Me(msgspec.Struct, frozen=True):
-    """Who calls, and what he may do."""
+    """Who calls, and what he may do. Roles in `held_back` wait for a second factor."""
 
     account: Account
     roles: list[str]
+    held_back: list[str]
     permissions: list[str]
     amr: list[str]
+    acr: str
     sessions: list[Session]
 
 
@@ -113,13 +130,16 @@ class TokenAccount(msgspec.Struct, frozen=True):
     roles: list[str]
 
 
-class TokenClaims(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The claims of an access token (RFC 9068). Times in seconds since the epoch."""
+class TokenClaims(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """The claims of an access token (RFC 9068), or what an API key would claim.
+
+    Times in seconds since the epoch; an API key need not end.
+    """
 
     iss: str
     sub: str
     aud: str
-    exp: int
+    exp: int | None = None
     iat: int
     nbf: int
     jti: str
@@ -128,7 +148,9 @@ class TokenClaims(msgspec.Struct, frozen=True, omit_defaults=True):
     scope: str = ""
     sid: str | None = None
     amr: list[str] = []
+    acr: str = ""
     auth_time: int | None = None
+    cnf: dict[str, str] = {}
 
 
 class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -152,7 +174,7 @@ class Issued(msgspec.Struct, frozen=True):
     """A token, shown once."""
 
     access_token: str
-    token_type: Literal["Bearer"]
+    token_type: str
     expires_in: int
     jti: UUID
     account_id: UUID

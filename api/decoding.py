@@ -129,18 +129,25 @@ def _escaped(step: str) -> str:
 
 
 class QueryReader:
-    """Reads one route's query string: closed, typed, each parameter at most once."""
+    """Reads one route's query string: typed, each parameter at most once.
+
+    Unknown parameters are refused, but where the struct lets them be: others add theirs there.
+    """
 
     def __init__(self, struct: type[msgspec.Struct] | None) -> None:
         self._struct = struct
         fields = msgspec.structs.fields(struct) if struct is not None else ()
         self._kinds = {field.encode_name: _kinds(field.type) for field in fields}
+        config = struct.__struct_config__ if struct is not None else None
+        self._open = config is not None and not config.forbid_unknown_fields
 
     def read(self, query: str) -> Any:
         """The parameters as the route's struct; None for a route that takes none."""
         found = _pairs(query)
         for name, value in found.items():
             kinds = self._kinds.get(name)
+            if kinds is None and self._open:
+                continue
             if kinds is None:
                 raise invalid(f"There is no query parameter {name[:64]!r} here.", _pointer(name))
             _check_parameter(name, value, kinds)
@@ -190,28 +197,45 @@ def _pairs(query: str) -> dict[str, str]:
         raise invalid(f"At most {MAX_PARAMETERS} query parameters.")
     for part in parts:
         name, _, value = part.partition("=")
-        key, text = _unquoted(name), _unquoted(value)
+        key, text = unquoted(name), unquoted(value)
         if key in found:
             raise invalid("The query parameter stands twice.", _pointer(key))
         found[key] = text
     return found
 
 
-def _unquoted(text: str) -> str:
+def unquoted(text: str) -> str:
+    """Percent-decoded text, as forms have it. Raises a Problem for what is not UTF-8."""
     if re.search(r"%(?![0-9A-Fa-f]{2})", text) or not text.isascii():
-        raise invalid("The query string is not percent-encoded UTF-8.")
+        raise invalid("It is not percent-encoded UTF-8.")
     try:
         plain = unquote_to_bytes(text.replace("+", " ")).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise invalid("The query string is not percent-encoded UTF-8.") from error
+        raise invalid("It is not percent-encoded UTF-8.") from error
     if "\0" in plain:
-        raise invalid("The query string holds the character NUL.")
+        raise invalid("It holds the character NUL.")
     return plain
+
+
+UUID_NAMES: Final = frozenset(
+    {
+        "account_id",
+        "credential_id",
+        "identity_id",
+        "jti",
+        "key_id",
+        "mapping_id",
+        "passkey_id",
+        "provider_id",
+        "session_id",
+    }
+)
+"""Names in paths that stand for a UUID."""
 
 
 def path_value(name: str, text: str) -> UUID | int | str:
     """A value in the path, by its name. Raises a Problem: what cannot be is not there."""
-    if name in ("account_id", "session_id", "jti"):
+    if name in UUID_NAMES:
         if UUID_TEXT.fullmatch(text):
             return UUID(text)
     elif name == "position":

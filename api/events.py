@@ -16,7 +16,6 @@ from gatebook.store.house import House
 
 TIMES: Final = frozenset(
     {
-        "access_expires_at",
         "auth_time",
         "before",
         "expires_at",
@@ -24,7 +23,6 @@ TIMES: Final = frozenset(
         "first_at",
         "last_at",
         "locked_until",
-        "refresh_expires_at",
         "signs_from",
     }
 )
@@ -33,8 +31,11 @@ TIMES: Final = frozenset(
 DURATIONS: Final = frozenset(
     {
         "access_lifetime",
+        "break_glass_expires_after",
         "clock_skew",
         "duration",
+        "iat_window",
+        "idle",
         "refresh_lifetime",
         "reset",
         "session_absolute",

@@ -6,7 +6,6 @@ The browser is told one thing whatever went wrong; the log has the precise reaso
 from __future__ import annotations
 
 import hmac
-import re
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -15,27 +14,23 @@ from gatebook.api import federation_schemas as f
 from gatebook.api.auth import answer_of
 from gatebook.api.call import Call
 from gatebook.api.oauth2_errors import INVALID_REQUEST, OAuthError
-from gatebook.api.problems import Problem, invalid
+from gatebook.api.problems import Problem
 from gatebook.api.providers import CALLBACK, party_of
 from gatebook.api.reply import Reply
+from gatebook.api.return_to import LOGIN_PAGE, local_path
 from gatebook.domain.application.federation import Arrival
 from gatebook.domain.application.sessions import SignedIn
 from gatebook.domain.errors import Conflict, NotFound, Overloaded, StoreUnavailable
 from gatebook.domain.federated_claims import FederationRefused
 from gatebook.store.pre_login import LIFETIME, PreLogin
 
-LOGIN_PAGE: Final = "/login"
 FAILED: Final = "sign-in-failed"
 CANCELLED: Final = "cancelled"
-
-_LOCAL: Final = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]*", re.ASCII)
 
 
 def login(call: Call[None, f.LoginQuery]) -> Reply:
     """GET /auth/oidc/login"""
-    return_to = call.query.return_to or LOGIN_PAGE
-    if _LOCAL.fullmatch(return_to) is None:
-        raise invalid("return_to is a path of this site, like /start.", "/return_to")
+    return_to = local_path(call.query.return_to)
     provider_id = call.query.provider
     party = party_of(call, provider_id)
     if not party.configuration.enabled:

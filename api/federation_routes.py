@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from gatebook.api import federation, providers
+from gatebook.api import federation, identities, providers
 from gatebook.api import federation_schemas as f
 from gatebook.api import schemas as s
-from gatebook.api.route import PUBLIC, Route, needs
+from gatebook.api.route import PUBLIC, Route, needs, own_or
 
 PROVIDERS: Final = "/v1/auth/oidc/providers"
 PROVIDER: Final = f"{PROVIDERS}/{{provider_id}}"
 MAPPINGS: Final = "/v1/auth/oidc/group-mappings"
+IDENTITIES: Final = "/v1/accounts/{account_id}/identities"
 
 # A table: address and handler, need and summary, shapes of replies, body and query.
 # fmt: off
@@ -56,5 +57,11 @@ FEDERATION: Final = (
     Route("DELETE", f"{MAPPINGS}/{{mapping_id}}", providers.unmap_group,
           needs("oidc.write"), "End a group mapping",
           {204: None}),
+    Route("GET", IDENTITIES, identities.browse,
+          own_or("credentials.read"), "List the provider identities linked to an account",
+          {200: s.Page[f.Identity]}, query=s.Paging),
+    Route("DELETE", f"{IDENTITIES}/{{identity_id}}", identities.unlink,
+          needs("credentials.write"), "Unlink a provider identity; its roles and sessions end",
+          {204: None}, problems=("last-admin",)),
 )
 # fmt: on

@@ -33,6 +33,7 @@ class NewProvider(Request, frozen=True):
     create_accounts: bool = True
     enabled: bool = True
     iat_window: Window = 300
+    at_hash_required: bool = True
 
 
 class ProviderChanges(Request, frozen=True):
@@ -49,6 +50,7 @@ class ProviderChanges(Request, frozen=True):
     create_accounts: bool | UnsetType = UNSET
     enabled: bool | UnsetType = UNSET
     iat_window: Window | UnsetType = UNSET
+    at_hash_required: bool | UnsetType = UNSET
 
 
 class Provider(msgspec.Struct, frozen=True):
@@ -66,6 +68,7 @@ class Provider(msgspec.Struct, frozen=True):
     create_accounts: bool
     enabled: bool
     iat_window: int
+    at_hash_required: bool
     linked_accounts: int
     login_url: str
     redirect_uri: str
@@ -113,6 +116,14 @@ class Mapping(msgspec.Struct, frozen=True):
     group: str
     role: str
     created_at: datetime
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """An identity at a provider that is linked to an account. Who it is there is not shown."""
+
+    id: UUID
+    provider_id: UUID
+    linked_at: datetime
 
 
 class LoginQuery(Request, frozen=True):

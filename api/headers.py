@@ -10,7 +10,7 @@ from gatebook.api.problems import Problem, invalid, unauthenticated
 
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
 TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?", re.A)
-BEARER: Final = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] ([A-Za-z0-9._~+/-]+=*)", re.ASCII)
+CREDENTIALS: Final = re.compile(r"(bearer|dpop) ([a-z0-9._~+/-]+=*)", re.ASCII | re.IGNORECASE)
 KEY: Final = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,253}[\x21-\x7e])?", re.ASCII)
 ETAG: Final = re.compile(r'"([0-9]{1,18})"', re.ASCII)
 NO_TRACE: Final = "0" * 32
@@ -31,15 +31,15 @@ def traceparent_is_invalid(traceparent: str) -> bool:
     return traceparent.startswith("ff") or (traceparent.startswith("00") and len(traceparent) > 55)
 
 
-def bearer(authorization: str | None) -> str:
-    """The token of the one Authorization header. Raises a Problem for anything else.
+def credentials(authorization: str | None) -> tuple[str, str]:
+    """("bearer" or "dpop", token) of the one Authorization header. Raises a Problem otherwise.
 
     Two such headers arrive joined by a comma, which no token holds.
     """
-    match = BEARER.fullmatch(authorization) if authorization is not None else None
+    match = CREDENTIALS.fullmatch(authorization) if authorization is not None else None
     if match is None:
         raise unauthenticated()
-    return match[1]
+    return match[1].lower(), match[2]
 
 
 def idempotency_key(given: str | None) -> bytes | None:

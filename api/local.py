@@ -14,7 +14,7 @@ import msgspec
 
 from gatebook.api.app import create_app
 from gatebook.api.metrics import Metrics
-from gatebook.api.routes import ROUTES
+from gatebook.api.routes import routes
 from gatebook.api.site import site_of
 from gatebook.domain import deployment
 from gatebook.domain.application.core import local
@@ -36,7 +36,7 @@ def local_client(house: House, user: str, words: str) -> Iterator[httpx.Client]:
     site = msgspec.structs.replace(
         site_of(house.settings, threads=1, address=house.settings.server.listen), operator=user
     )
-    app = create_app(house, site, ROUTES, Metrics(house, site))
+    app = create_app(house, site, routes(house.settings), Metrics(house, site))
     told = False
 
     def tell(request: httpx.Request) -> None:

@@ -9,11 +9,14 @@ import msgspec
 from gatebook.api.call import Call
 from gatebook.api.credential_schemas import KeySet
 from gatebook.api.metrics import CONTENT_TYPE
+from gatebook.api.oauth2_schemas import Metadata
 from gatebook.api.reply import Reply, Text
-from gatebook.api.schemas import FullReadiness, Health, Metadata, Readiness, Standing
+from gatebook.api.schemas import FullReadiness, Health, Readiness, Standing
+from gatebook.domain.client import AUTH_METHODS
 from gatebook.projections import engine
 from gatebook.projections.registry import PROJECTIONS
 from gatebook.store.house import House
+from gatebook.store.jose import ALGORITHMS
 
 JWKS_MAX_AGE: Final = 300
 """Seconds. A rotation publishes the new key at least so long before it signs."""
@@ -77,13 +80,23 @@ def jwks(call: Call[None, None]) -> Reply:
 def metadata(call: Call[None, None]) -> Reply:
     """GET /.well-known/openid-configuration and /.well-known/oauth-authorization-server"""
     published = call.house.access.keys()
-    algorithms = {key.algorithm for key in published}
+    base, signed = call.site.base_url, list(ALGORITHMS)
     body = Metadata(
         issuer=call.house.settings.issuer,
-        jwks_uri=f"{call.site.base_url}/.well-known/jwks.json",
+        jwks_uri=f"{base}/.well-known/jwks.json",
+        token_endpoint=f"{base}/oauth2/token",
+        introspection_endpoint=f"{base}/oauth2/introspect",
+        revocation_endpoint=f"{base}/oauth2/revoke",
         response_types_supported=[],
-        grant_types_supported=[],
-        access_token_signing_alg_values_supported=sorted(algorithms),
+        grant_types_supported=["client_credentials", "refresh_token"],
+        token_endpoint_auth_methods_supported=[*AUTH_METHODS, "none"],
+        token_endpoint_auth_signing_alg_values_supported=signed,
+        introspection_endpoint_auth_methods_supported=[*AUTH_METHODS, "Bearer"],
+        introspection_endpoint_auth_signing_alg_values_supported=signed,
+        revocation_endpoint_auth_methods_supported=[*AUTH_METHODS, "none"],
+        revocation_endpoint_auth_signing_alg_values_supported=signed,
+        access_token_signing_alg_values_supported=sorted({key.algorithm for key in published}),
+        dpop_signing_alg_values_supported=signed,
     )
     return Reply(200, body, {"Cache-Control": f"public, max-age={JWKS_MAX_AGE}"})
 

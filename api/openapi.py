@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
+from gatebook.api.forms import FORM
+from gatebook.api.oauth2_errors import OAuthErrorDocument
 from gatebook.api.problems import PROBLEMS, ProblemDocument
 from gatebook.api.route import Route
 
@@ -16,6 +18,12 @@ PARAMETERS: Final[dict[str, dict[str, Any]]] = {
     "account_id": {"type": "string", "format": "uuid"},
     "session_id": {"type": "string", "format": "uuid"},
     "jti": {"type": "string", "format": "uuid"},
+    "provider_id": {"type": "string", "format": "uuid"},
+    "identity_id": {"type": "string", "format": "uuid"},
+    "mapping_id": {"type": "string", "format": "uuid"},
+    "key_id": {"type": "string", "format": "uuid"},
+    "passkey_id": {"type": "string", "format": "uuid"},
+    "credential_id": {"type": "string", "format": "uuid"},
     "position": {"type": "integer", "minimum": 1},
     "role": {"type": "string", "pattern": "^[a-z][a-z0-9._-]{0,62}$"},
     "kid": {"type": "string", "minLength": 1, "maxLength": 200},
@@ -46,10 +54,9 @@ def document(routes: Iterable[Route]) -> bytes:
     routes = list(routes)
     named = [route.body for route in routes if route.body is not None]
     named += [shown for route in routes for shown in route.replies.values() if shown is not None]
-    schemas, components = msgspec.json.schema_components(
-        [*dict.fromkeys(named), ProblemDocument], ref_template=REFERENCES
-    )
-    refs = dict(zip([*dict.fromkeys(named), ProblemDocument], schemas, strict=True))
+    named = [*dict.fromkeys(named), ProblemDocument, OAuthErrorDocument]
+    schemas, components = msgspec.json.schema_components(named, ref_template=REFERENCES)
+    refs = dict(zip(named, schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, refs)
@@ -83,7 +90,9 @@ def _operation(route: Route, refs: dict[Any, dict[str, Any]]) -> dict[str, Any]:
     if route.body is not None:
         operation["requestBody"] = {
             "required": not route.body_optional,
-            "content": {"application/json": {"schema": refs[route.body]}},
+            "content": {
+                FORM if route.reads_forms else "application/json": {"schema": refs[route.body]}
+            },
         }
     return operation
 
@@ -100,7 +109,7 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
     ]
     found += _query(route)
     found.append(_REQUEST_ID)
-    if route.method == "POST" and route.body is not None:
+    if route.repeatable:
         found.append(_IDEMPOTENCY_KEY)
     if route.if_match:
         found.append(_IF_MATCH)
@@ -132,7 +141,7 @@ def _responses(route: Route, refs: dict[Any, dict[str, Any]]) -> dict[str, Any]:
         if shown is not None:
             content = {"application/json": {"schema": refs[shown]}}
             found[str(status)]["content"] = content
-        elif route.media_type:
+        elif route.media_type and status < 300:
             kind = "object" if route.media_type == "application/json" else "string"
             found[str(status)]["content"] = {route.media_type: {"schema": {"type": kind}}}
     by_status: dict[int, list[str]] = {}
@@ -140,5 +149,10 @@ def _responses(route: Route, refs: dict[Any, dict[str, Any]]) -> dict[str, Any]:
         by_status.setdefault(PROBLEMS[slug][0], []).append(slug)
     for status, slugs in sorted(by_status.items()):
         answer = found.setdefault(str(status), {"description": ", ".join(slugs), "content": {}})
-        answer["content"]["application/problem+json"] = {"schema": refs[ProblemDocument]}
+        if route.page:
+            answer["content"][route.media_type] = {"schema": {"type": "string"}}
+            continue
+        kind = "application/json" if route.form else "application/problem+json"
+        shape = OAuthErrorDocument if route.form else ProblemDocument
+        answer["content"][kind] = {"schema": refs[shape]}
     return found

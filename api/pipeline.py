@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 from uuid import UUID
 
 import falcon
 import msgspec
 
-from gatebook.api import authentication, decoding, headers
+from gatebook.api import authentication, cookies, decoding, forms, headers, presented
+from gatebook.api.authentication import Shown
 from gatebook.api.call import Call, Retry
 from gatebook.api.decoding import QueryReader
 from gatebook.api.metrics import Metrics
@@ -18,8 +20,9 @@ from gatebook.api.route import Route
 from gatebook.api.site import Site
 from gatebook.api.source import client_address, user_agent_class
 from gatebook.domain.envelope import Source
-from gatebook.domain.errors import Remembered
-from gatebook.domain.ports import LiveToken
+from gatebook.domain.errors import Refusal, Remembered
+from gatebook.domain.ports import Caller
+from gatebook.store.dpop import Request
 from gatebook.store.house import House
 
 ANONYMOUS: Final = b"anonymous"
@@ -34,7 +37,10 @@ class Responder:
         self._site = site
         self._metrics = metrics
         self._query = QueryReader(route.query)
-        self._body = msgspec.json.Decoder(route.body) if route.body is not None else None
+        self._decode = _decoder(route)
+        self._check_type = (
+            forms.check_media_type if route.reads_forms else decoding.check_media_type
+        )
         self._limit = route.body_limit or site.max_body
 
     def __call__(self, req: falcon.Request, resp: falcon.Response, **path: str) -> None:
@@ -47,39 +53,95 @@ class Responder:
 
     def _answer(self, req: falcon.Request, path: dict[str, str]) -> Reply:
         route, house = self.route, self._house
+        source = source_of(req, self._site)
+        self._throttle(source)
         now = house.clock.now()
-        principal = None
-        if route.need.kind != "public":
-            principal = authentication.authenticate(
-                house, req.get_header("Authorization"), now, operator=self._site.operator
-            )
+        shown = self._shown(req)
+        if route.page:
+            authentication.check_origin(shown)
+        principal = None if route.need.kind == "public" else self._principal(shown, now)
         values = {name: decoding.path_value(name, text) for name, text in path.items()}
         if principal is not None:
             account_id = values.get("account_id")
             named = account_id if isinstance(account_id, UUID) else None
-            authentication.permit(route.need, principal, named)
+            authentication.permit(route.need, req.method, principal, named)
         query = self._query.read(req.query_string)
-        raw = self._read(req)
+        raw, body = self._decoded(req)
         call: Call[Any, Any] = Call(
             house=house,
             site=self._site,
             metrics=self._metrics,
             request_id=req.context.request_id,
-            source=source_of(req, self._site),
+            source=source,
             now=now,
             principal=principal,
             path=values,
-            body=decoding.decode_body(raw, self._body) if self._body is not None else None,
+            body=body,
             query=query,
             if_match=headers.if_match(req.get_header("If-Match")) if route.if_match else None,
             retry=self._retry(req, principal, raw) if route.method == "POST" else None,
+            device=cookies.read(
+                req.get_header("Cookie"), cookies.name_of(self._site, cookies.DEVICE)
+            ),
+            session_cookie=shown.session_cookie,
+            jkt=self._jkt(shown),
+            authorization=shown.authorization if route.form else None,
+            cookies=req.get_header("Cookie"),
+            user_agent=req.get_header("User-Agent"),
+            if_none_match=req.get_header("If-None-Match"),
         )
         return route.handler(call)
+
+    def _throttle(self, source: Source) -> None:
+        """Before anything is read or hashed. Who is at the console has the store at hand anyway."""
+        kind = self.route.throttle
+        if kind and self._site.operator is None:
+            check_throttle(self._house.throttle.take(kind, source.ip))
+
+    def _principal(self, shown: Shown, now: int) -> Caller:
+        """Who calls. A cookie that never counts again is removed.
+
+        One that was revoked stays: its browser may hold another under this name by now.
+        """
+        try:
+            return authentication.authenticate(
+                self._house, shown, now, operator=self._site.operator
+            )
+        except Problem as problem:
+            told = problem.headers.get("WWW-Authenticate", "")
+            if "error_description" in told and "revoked" not in told:
+                problem.cookies = cookies.cleared(self._site)
+            raise
+
+    def _shown(self, req: falcon.Request) -> Shown:
+        site, sent = self._site, req.get_header("Cookie")
+        return Shown(
+            method=req.method,
+            url=site.base_url + req.path,
+            authorization=req.get_header("Authorization"),
+            session_cookie=cookies.read(sent, cookies.name_of(site, cookies.SESSION)),
+            csrf_token=req.get_header("X-CSRF-Token"),
+            csrf_cookie=cookies.read(sent, cookies.name_of(site, cookies.CSRF)),
+            host=req.get_header("Host"),
+            origin=req.get_header("Origin"),
+            fetch_site=req.get_header("Sec-Fetch-Site"),
+            dpop=req.get_header("DPoP"),
+        )
+
+    def _decoded(self, req: falcon.Request) -> tuple[bytes, Any]:
+        """The body, as it came and as the handler gets it."""
+        try:
+            raw = self._read(req)
+            return raw, None if self._decode is None else self._decode(raw)
+        except (Problem, Refusal):
+            if not self.route.lenient:
+                raise
+            return b"", None
 
     def _read(self, req: falcon.Request) -> bytes:
         """The body. Raises a Problem for one that is too long, before it is read if it says so."""
         length = req.content_length or 0
-        if self._body is None:
+        if self._decode is None:
             if length:
                 raise invalid("There is no body in this request.")
             return b""
@@ -89,11 +151,19 @@ class Responder:
         if len(raw) > self._limit:
             raise too_large(self._limit)
         if not raw and self.route.body_optional:
-            return b"{}"
-        decoding.check_media_type(req.content_type)
+            return b"" if self.route.reads_forms else b"{}"
+        self._check_type(req.content_type)
         return raw
 
-    def _retry(self, req: falcon.Request, principal: LiveToken | None, raw: bytes) -> Retry | None:
+    def _jkt(self, shown: Shown) -> str:
+        """The key that the tokens to be given are bound to, "" for none."""
+        if not self.route.dpop:
+            return ""
+        return presented.proved(self._house, shown.dpop, Request(shown.method, shown.url))
+
+    def _retry(self, req: falcon.Request, principal: Caller | None, raw: bytes) -> Retry | None:
+        if self.route.lenient or self.route.page:
+            return None
         key = headers.idempotency_key(req.get_header("Idempotency-Key"))
         if key is None:
             return None
@@ -103,6 +173,25 @@ class Responder:
             request=f"{req.method} {req.path}?{req.query_string}".encode(),
             body=raw,
             by_body=self.route.by_body,
+        )
+
+
+def _decoder(route: Route) -> Callable[[bytes], Any] | None:
+    if route.body is None:
+        return None
+    if route.reads_forms:
+        return forms.decoder(route.body)
+    decoder = msgspec.json.Decoder(route.body)
+    return lambda raw: decoding.decode_body(raw, decoder)
+
+
+def check_throttle(wait: int) -> None:
+    """Raises the Problem of whoever must wait so many seconds."""
+    if wait:
+        raise Problem(
+            "too-many-attempts",
+            "Too many attempts from this address. Try again later.",
+            headers={"Retry-After": str(wait)},
         )
 
 
@@ -126,6 +215,8 @@ def send(resp: falcon.Response, rendered: Rendered) -> None:
     resp.status = falcon.code_to_http_status(rendered.status)
     for name, value in rendered.headers.items():
         resp.set_header(name, value)
+    for cookie in rendered.cookies:
+        resp.append_header("Set-Cookie", cookie)
     if rendered.body:
         resp.data = rendered.body
         resp.content_type = rendered.media_type

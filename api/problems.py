@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from gatebook.domain import errors
+from gatebook.domain.federated_claims import FederationRefused
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -29,6 +30,8 @@ class ProblemDocument(msgspec.Struct, frozen=True, omit_defaults=True):
     request_id: str
     errors: list[Fault] = []
     permission: str | None = None
+    mfa_token: str | None = None
+    methods: list[str] = []
 
 
 class Problem(Exception):
@@ -49,6 +52,9 @@ class Problem(Exception):
         self.headers = headers or {}
         self.faults = faults or []
         self.permission = permission
+        self.mfa_token: str | None = None
+        self.methods: list[str] = []
+        self.cookies: list[str] = []
 
     @property
     def status(self) -> int:
@@ -58,10 +64,15 @@ class Problem(Exception):
 
 PROBLEMS: Final[dict[str, tuple[int, str]]] = {
     "invalid-request": (400, "The request is not valid"),
+    "invalid-dpop-proof": (400, "The DPoP proof is refused"),
     "weak-password": (400, "The password is refused"),
+    "provider-unusable": (400, "The identity provider cannot be used"),
     "unauthenticated": (401, "Authentication is needed"),
     "invalid-credentials": (401, "The credentials are wrong"),
+    "mfa-required": (401, "A second factor is needed"),
     "forbidden": (403, "A permission is lacking"),
+    "csrf": (403, "The CSRF token is missing or wrong"),
+    "stale-sign-in": (403, "A fresh sign-in is needed"),
     "not-found": (404, "There is no such thing"),
     "method-not-allowed": (405, "The method is not allowed here"),
     "request-timeout": (408, "The request took too long to arrive"),
@@ -73,6 +84,7 @@ PROBLEMS: Final[dict[str, tuple[int, str]]] = {
     "stale-version": (412, "The resource has changed meanwhile"),
     "too-large": (413, "The request is too large"),
     "unsupported-media-type": (415, "JSON is needed"),
+    "too-many-attempts": (429, "Too many attempts"),
     "idempotency-mismatch": (422, "The Idempotency-Key was used with another request"),
     "headers-too-large": (431, "The headers are too large"),
     "internal-error": (500, "Something went wrong here"),
@@ -87,8 +99,11 @@ REFUSALS: Final[dict[type[errors.Refusal], str]] = {
     errors.NotFound: "not-found",
     errors.InvalidValue: "invalid-request",
     errors.UsernameTaken: "username-taken",
+    errors.GrantRefused: "invalid-request",
     errors.WeakPassword: "weak-password",
     errors.InvalidCredentials: "invalid-credentials",
+    errors.MfaRequired: "mfa-required",
+    errors.StaleSignIn: "stale-sign-in",
     errors.Forbidden: "forbidden",
     errors.LastAdmin: "last-admin",
     errors.SelfLockout: "self-lockout",
@@ -96,6 +111,7 @@ REFUSALS: Final[dict[type[errors.Refusal], str]] = {
     errors.StaleVersion: "stale-version",
     errors.SeatTaken: "seat-taken",
     errors.IdempotencyMismatch: "idempotency-mismatch",
+    FederationRefused: "provider-unusable",
     errors.Overloaded: "overloaded",
     errors.StoreUnavailable: "store-unavailable",
 }
@@ -118,7 +134,7 @@ def of_refusal(refusal: errors.Refusal) -> Problem:
     match refusal:
         case errors.InvalidValue(pointer=pointer, detail=detail):
             faults = [Fault(pointer, detail)]
-        case errors.InvalidCredentials():
+        case errors.InvalidCredentials() | errors.MfaRequired():
             headers = BEARER
         case errors.Forbidden(permission=lacking):
             permission = lacking
@@ -127,12 +143,23 @@ def of_refusal(refusal: errors.Refusal) -> Problem:
         case _:
             pass
     detail = _UNIFORM.get(slug, refusal.detail)
-    return Problem(slug, detail, headers=headers, faults=faults, permission=permission)
+    problem = Problem(slug, detail, headers=headers, faults=faults, permission=permission)
+    if isinstance(refusal, errors.MfaRequired):
+        problem.mfa_token, problem.methods = refusal.mfa_token, refusal.methods
+    return problem
 
 
-def unauthenticated() -> Problem:
-    """No token, or none that counts: told alike, whatever was wrong with it."""
-    return Problem("unauthenticated", "A valid bearer token is needed.", headers=BEARER)
+def unauthenticated(cause: str = "") -> Problem:
+    """No token, or none that counts: told alike, whatever was wrong with it.
+
+    For a session cookie the cause stands in the header (RFC 6750, section 3): only its own browser
+    has one that is authentic.
+    """
+    detail = "A valid bearer token or session cookie is needed."
+    if not cause:
+        return Problem("unauthenticated", detail, headers=BEARER)
+    told = f'Bearer error="invalid_token", error_description="{cause}"'
+    return Problem("unauthenticated", detail, headers={"WWW-Authenticate": told})
 
 
 def invalid(detail: str, pointer: str = "") -> Problem:
@@ -151,4 +178,6 @@ def document(problem: Problem, base: str, request_id: str) -> ProblemDocument:
         request_id=request_id,
         errors=problem.faults,
         permission=problem.permission,
+        mfa_token=problem.mfa_token,
+        methods=problem.methods,
     )

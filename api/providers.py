@@ -18,6 +18,7 @@ from gatebook.domain.application.providers import ProviderView
 from gatebook.domain.federated_claims import FederationRefused
 from gatebook.domain.provider import Configuration
 from gatebook.projections.federation import KnownMapping, KnownProvider
+from gatebook.store.house import House
 from gatebook.store.id_tokens import ALGORITHMS, fits
 from gatebook.store.oidc import Party
 from gatebook.store.outbound import OutboundFailed, OutboundRefused
@@ -101,7 +102,7 @@ def trial(call: Call[f.NewProvider, None]) -> Reply:
     """POST /v1/auth/oidc/providers/test. A dry run: nothing is kept, no secret is sent."""
     configured = _configuration(call.body)
     party = Party(UUID(int=0), 0, configured, call.body.client_secret)
-    steps = _steps(call, party)
+    steps = dry_run(call.house, party)
     return Reply(200, f.Trial(ok=all(step.ok for step in steps), steps=steps))
 
 
@@ -146,11 +147,9 @@ def party_of(call: Call[Any, Any], provider_id: UUID) -> Party:
     return Party(provider_id, loaded.version, configured, loaded.state.secret or "")
 
 
-# --- details
-
-
-def _steps(call: Call[Any, Any], party: Party) -> list[f.Step]:
-    relying, outbound, steps = call.house.relying, call.house.outbound, list[f.Step]()
+def dry_run(house: House, party: Party) -> list[f.Step]:
+    """Asks a provider for what it publishes, step by step, up to the first that fails."""
+    relying, outbound, steps = house.relying, house.outbound, list[f.Step]()
     try:
         metadata = relying.metadata(party, fresh=True)
         steps.append(f.Step("discovery", True, f"It is {metadata.issuer}."))
@@ -177,6 +176,9 @@ def _steps(call: Call[Any, Any], party: Party) -> list[f.Step]:
     except (OutboundRefused, OutboundFailed) as error:
         steps.append(f.Step("endpoints", False, str(error)))
     return steps
+
+
+# --- details
 
 
 def _reachable(call: Call[Any, Any], issuer: str) -> None:

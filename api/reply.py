@@ -19,11 +19,15 @@ class Text(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """A status, a body (a struct becomes JSON, a Text stays as it is), and headers."""
+    """A status, a body (a struct becomes JSON, a Text stays as it is), headers and cookies.
+
+    Each cookie is the value of one Set-Cookie header.
+    """
 
     status: int
     body: msgspec.Struct | Text | None = None
     headers: dict[str, str] = {}
+    cookies: list[str] = []
 
 
 class Rendered(msgspec.Struct, frozen=True, array_like=True):
@@ -33,15 +37,16 @@ class Rendered(msgspec.Struct, frozen=True, array_like=True):
     headers: dict[str, str]
     body: bytes
     media_type: str = JSON
+    cookies: list[str] = []
 
 
 def render(reply: Reply) -> Rendered:
     """The bytes of a reply."""
     body = reply.body
     if isinstance(body, Text):
-        return Rendered(reply.status, reply.headers, body.content, body.media_type)
+        return Rendered(reply.status, reply.headers, body.content, body.media_type, reply.cookies)
     content = b"" if body is None else _encoder.encode(body)
-    return Rendered(reply.status, reply.headers, content)
+    return Rendered(reply.status, reply.headers, content, cookies=reply.cookies)
 
 
 def remember(rendered: Rendered) -> bytes:

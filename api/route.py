@@ -14,6 +14,7 @@ from gatebook.domain.permissions import CATALOGUE
 
 Handler = Callable[[Call[Any, Any]], Reply]
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+Throttle = Literal["", "login", "break-glass"]
 
 _PARAMETER = re.compile(r"\{([a-z_]+)\}")
 
@@ -52,7 +53,11 @@ class Route(msgspec.Struct, frozen=True):
     slugs it can refuse with beside those that follow from the rest. `body_limit` is in bytes
     (None: the configured limit). `by_body` scopes an Idempotency-Key to the very body, for calls
     whose caller is known by nothing but the secrets in it. `media_type` is set where the answer
-    is rendered by the handler.
+    is rendered by the handler. `throttle` names the bucket that each request of a source address
+    takes from, before anything of it is read. `form`: an OAuth 2 endpoint, which reads forms and
+    refuses in the words of RFC 6749. `dpop`: a DPoP proof is taken, to bind the tokens given.
+    `lenient`: a body that cannot be read reaches the handler as None, which answers for it.
+    `page`: what a browser shows; it reads forms, and refuses with a page too.
     """
 
     method: Method
@@ -68,11 +73,27 @@ class Route(msgspec.Struct, frozen=True):
     if_match: bool = False
     by_body: bool = False
     media_type: str = ""
+    throttle: Throttle = ""
+    form: bool = False
+    dpop: bool = False
+    lenient: bool = False
+    page: bool = False
 
     @property
     def parameters(self) -> list[str]:
         """The names in the path."""
         return _PARAMETER.findall(self.path)
+
+    @property
+    def reads_forms(self) -> bool:
+        """Whether the body is a form."""
+        return self.form or self.page
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether an Idempotency-Key counts."""
+        known = self.body is not None and not self.lenient and not self.page
+        return self.method == "POST" and known
 
     @property
     def body_optional(self) -> bool:
@@ -88,14 +109,20 @@ class Route(msgspec.Struct, frozen=True):
             found.add("unauthenticated")
         if self.need.kind in ("permission", "own"):
             found.add("forbidden")
+        if self.need.kind == "signed" and self.method != "GET":
+            found.add("forbidden")
         if self.parameters:
             found.add("not-found")
         if self.method != "GET":
             found.add("conflict")
         if self.body is not None:
             found |= {"too-large", "unsupported-media-type"}
-        if self.method == "POST" and self.body is not None:
+        if self.repeatable:
             found.add("idempotency-mismatch")
         if self.if_match:
             found.add("stale-version")
+        if self.dpop:
+            found.add("invalid-dpop-proof")
+        if self.throttle:
+            found.add("too-many-attempts")
         return sorted(found)

@@ -7,27 +7,50 @@ from typing import Any, Final
 
 import msgspec
 
-from gatebook.api import accounts, audit, auth, bootstrap, keys, meta, openapi, roles, tokens
+from gatebook.api import (
+    accounts,
+    audit,
+    auth,
+    bootstrap,
+    credentials,
+    keys,
+    meta,
+    openapi,
+    passkeys,
+    roles,
+    second_factors,
+    sessions,
+    tokens,
+)
 from gatebook.api import credential_schemas as c
+from gatebook.api import passkey_schemas as p
 from gatebook.api import schemas as s
+from gatebook.api import second_factor_schemas as f
+from gatebook.api.break_glass_routes import BREAK_GLASS
 from gatebook.api.call import Call
 from gatebook.api.events import Event
+from gatebook.api.federation_routes import FEDERATION
+from gatebook.api.machine_routes import MACHINES
 from gatebook.api.metrics import CONTENT_TYPE
+from gatebook.api.oauth2_schemas import Metadata
+from gatebook.api.page_routes import PAGES
 from gatebook.api.reply import JSON, Reply, Text
 from gatebook.api.route import ANY, PUBLIC, Route, needs, own_or
+from gatebook.api.session_schemas import OthersQuery
+from gatebook.store.settings import Settings
 
 ACCOUNT: Final = "/v1/accounts/{account_id}"
 
 
-def _openapi(_call: Call[Any, Any]) -> Reply:
+def _openapi(call: Call[Any, Any]) -> Reply:
     headers = {"Cache-Control": f"public, max-age={meta.JWKS_MAX_AGE}"}
-    return Reply(200, Text(described(), JSON), headers)
+    return Reply(200, Text(described(call.house.settings.breakglass.enabled), JSON), headers)
 
 
 @cache
-def described() -> bytes:
+def described(break_glass: bool = True) -> bytes:
     """The OpenAPI document of the listener's routes."""
-    return openapi.document(ROUTES)
+    return openapi.document(one for one in ROUTES if break_glass or one not in BREAK_GLASS)
 
 
 # A table: address and handler, need and summary, shapes of replies, body and query.
@@ -44,10 +67,10 @@ META: Final = (
           {200: c.KeySet}),
     Route("GET", "/.well-known/openid-configuration", meta.metadata,
           PUBLIC, "Server metadata",
-          {200: s.Metadata}),
+          {200: Metadata}),
     Route("GET", "/.well-known/oauth-authorization-server", meta.metadata,
           PUBLIC, "Server metadata",
-          {200: s.Metadata}),
+          {200: Metadata}),
     Route("GET", "/metrics", meta.metrics,
           needs("metrics.read"), "Prometheus metrics of one worker",
           {200: None}, media_type=CONTENT_TYPE),
@@ -58,10 +81,17 @@ META: Final = (
 AUTH: Final = (
     Route("POST", "/v1/auth/login", auth.login,
           PUBLIC, "Sign in with a password",
-          {200: c.Pair}, body=c.Login, problems=("invalid-credentials",), by_body=True),
+          {200: c.SignedIn}, body=c.Login, query=c.LoginQuery,
+          problems=("invalid-credentials", "mfa-required"), by_body=True, throttle="login",
+          dpop=True),
+    Route("POST", "/v1/auth/mfa", second_factors.second_step,
+          PUBLIC, "Finish a sign-in with a second factor's code",
+          {200: c.SignedIn}, body=f.SecondStep, query=c.LoginQuery,
+          problems=("invalid-credentials",), by_body=True, throttle="login", dpop=True),
     Route("POST", "/v1/auth/renew", auth.renew,
           PUBLIC, "Swap a refresh token for the next pair",
-          {200: c.Pair}, body=c.Renewal, problems=("invalid-credentials",), by_body=True),
+          {200: c.SignedIn}, body=c.Renewal, problems=("invalid-credentials",), by_body=True,
+          dpop=True),
     Route("POST", "/v1/auth/logout", auth.logout,
           ANY, "End this session, or with all=true every one",
           {204: None}, body=s.Nothing, query=c.LogoutQuery),
@@ -75,16 +105,19 @@ AUTH: Final = (
     Route("GET", "/v1/auth/check", auth.check,
           ANY, "For a reverse proxy: whether the caller is in, and may",
           {204: None}, query=c.CheckQuery, problems=("forbidden",)),
-    Route("GET", "/v1/auth/sessions", auth.own_sessions,
+    Route("GET", "/v1/auth/sessions", sessions.own_sessions,
           ANY, "List one's own sessions",
           {200: s.Page[c.Session]}, query=s.Paging),
-    Route("DELETE", "/v1/auth/sessions/{session_id}", auth.end_own_session,
+    Route("DELETE", "/v1/auth/sessions", sessions.end_others,
+          ANY, "End all of one's own sessions but this one",
+          {204: None}, query=OthersQuery, problems=("conflict",)),
+    Route("DELETE", "/v1/auth/sessions/{session_id}", sessions.end_own_session,
           ANY, "End one of one's own sessions",
           {204: None}),
-    Route("GET", f"{ACCOUNT}/sessions", auth.sessions_of,
+    Route("GET", f"{ACCOUNT}/sessions", sessions.sessions_of,
           own_or("credentials.read"), "List an account's sessions",
           {200: s.Page[c.Session]}, query=s.Paging),
-    Route("DELETE", f"{ACCOUNT}/sessions/{{session_id}}", auth.end_session,
+    Route("DELETE", f"{ACCOUNT}/sessions/{{session_id}}", sessions.end_session,
           own_or("credentials.write"), "End a session of an account",
           {204: None}),
     Route("GET", "/v1/bootstrap", bootstrap.state,
@@ -92,9 +125,50 @@ AUTH: Final = (
           {200: c.BootstrapState}),
     Route("POST", "/v1/bootstrap", bootstrap.seat,
           PUBLIC, "Become the first administrator with the one-time token",
-          {201: c.Pair}, body=c.BootstrapBody, body_limit=bootstrap.BODY_LIMIT,
+          {201: c.SignedIn}, body=c.BootstrapBody, body_limit=bootstrap.BODY_LIMIT,
           problems=("invalid-credentials", "seat-taken", "username-taken", "weak-password"),
-          by_body=True),
+          by_body=True, throttle="login"),
+)
+FACTORS: Final = (
+    Route("POST", "/v1/auth/totp", second_factors.offer_totp,
+          ANY, "Be shown a secret for one-time codes; it counts once it is confirmed",
+          {200: f.TotpOffer}, body=s.Nothing, problems=("stale-sign-in",)),
+    Route("POST", "/v1/auth/totp/confirm", second_factors.confirm_totp,
+          ANY, "Put the secret in force with one of its codes",
+          {204: None}, body=f.TotpConfirmation,
+          problems=("stale-sign-in", "invalid-credentials")),
+    Route("DELETE", "/v1/auth/totp", second_factors.remove_totp,
+          ANY, "Remove one's own one-time codes, with a code or the password",
+          {204: None}, body=f.TotpRemoval,
+          problems=("stale-sign-in", "invalid-credentials", "not-found")),
+    Route("POST", "/v1/auth/recovery-codes", second_factors.generate_recovery_codes,
+          ANY, "Be shown ten new recovery codes; the former ones are void",
+          {201: f.RecoveryCodes}, body=s.Nothing, problems=("stale-sign-in",)),
+    Route("POST", "/v1/auth/passkeys/register/options", passkeys.register_options,
+          ANY, "Options to make a passkey with",
+          {200: p.Creation}, body=s.Nothing, problems=("stale-sign-in",)),
+    Route("POST", "/v1/auth/passkeys/register/verify", passkeys.register,
+          ANY, "Add the passkey that the browser made",
+          {201: p.Passkey}, body=p.Registration, problems=("stale-sign-in",)),
+    Route("POST", "/v1/auth/passkeys/login/options", passkeys.login_options,
+          PUBLIC, "Options to sign in with a passkey, alone or as the second factor",
+          {200: p.Use}, body=p.LoginOptions, problems=("invalid-credentials",)),
+    Route("POST", "/v1/auth/passkeys/login/verify", passkeys.login,
+          PUBLIC, "Sign in with what the browser's passkey signed",
+          {200: c.SignedIn}, body=p.PasskeyLogin, query=c.LoginQuery,
+          problems=("invalid-credentials",), by_body=True, throttle="login", dpop=True),
+    Route("GET", "/v1/auth/passkeys", passkeys.browse,
+          ANY, "List one's own passkeys",
+          {200: s.Page[p.Passkey]}, query=s.Paging),
+    Route("DELETE", "/v1/auth/passkeys/{passkey_id}", passkeys.remove,
+          ANY, "Remove one of one's own passkeys",
+          {204: None}, problems=("stale-sign-in",)),
+    Route("GET", f"{ACCOUNT}/credentials", credentials.browse,
+          own_or("credentials.read"), "List an account's credentials: kinds and dates",
+          {200: s.Page[p.AccountCredential]}, query=s.Paging),
+    Route("DELETE", f"{ACCOUNT}/credentials/{{credential_id}}", credentials.remove,
+          needs("credentials.write"), "Remove a credential of an account",
+          {204: None}),
 )
 ACCOUNTS: Final = (
     Route("POST", "/v1/accounts", accounts.create,
@@ -201,8 +275,28 @@ AUDIT: Final = (
 )
 # fmt: on
 
-ROUTES: Final = (*META, *AUTH, *ACCOUNTS, *ROLES, *TOKENS, *AUDIT)
-"""What the listener serves."""
+ROUTES: Final = (
+    *META,
+    *AUTH,
+    *FACTORS,
+    *ACCOUNTS,
+    *ROLES,
+    *TOKENS,
+    *MACHINES,
+    *AUDIT,
+    *BREAK_GLASS,
+    *FEDERATION,
+    *PAGES,
+)
+"""What the listener serves, break-glass only while it is enabled."""
+
+
+def routes(settings: Settings) -> tuple[Route, ...]:
+    """The routes that these settings leave: what is off is not there at all."""
+    if settings.breakglass.enabled:
+        return ROUTES
+    return tuple(route for route in ROUTES if route not in BREAK_GLASS)
+
 
 _READY = Route("GET", "/v1/ready", meta.ready_in_full, PUBLIC, "Readiness, with all positions",
                {200: s.FullReadiness, 503: s.FullReadiness})  # fmt: skip

@@ -74,16 +74,6 @@ class FullReadiness(Readiness, frozen=True):
     projections: list[Standing]
 
 
-class Metadata(msgspec.Struct, frozen=True):
-    """Authorization server metadata (RFC 8414): what works here, and no more."""
-
-    issuer: str
-    jwks_uri: str
-    response_types_supported: list[str]
-    grant_types_supported: list[str]
-    access_token_signing_alg_values_supported: list[str]
-
-
 # --- accounts
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import sys
@@ -18,6 +19,16 @@ from gatebook.store.settings import ConfigurationError, Settings, split_address
 
 REFUSED: Final = 78
 BACKLOG: Final = 1024
+BREAK_GLASS_IS_ON: Final = (
+    "[breakglass] enabled = true: an emergency password opens a session. Switch it off when the "
+    "emergency is over."
+)
+LOOPBACK_IS_ALLOWED: Final = (
+    "[outbound] allow_loopback_http = true: identity providers on this machine are spoken with "
+    "over plain HTTP. This is for development only."
+)
+
+_log = logging.getLogger("gatebook.server")
 
 
 def serve(config: str | Path) -> int:
@@ -40,6 +51,10 @@ def serve(config: str | Path) -> int:
             listening.close()
             return _refuse(str(error))
     logs.configure()
+    if settings.breakglass.enabled:
+        _log.warning("breakglass", extra={"fields": {"reason": BREAK_GLASS_IS_ON}})
+    if settings.outbound.allow_loopback_http:
+        _log.warning("outbound", extra={"fields": {"reason": LOOPBACK_IS_ALLOWED}})
     address = _address(listening)
     places = _places(str(Path(config).resolve()), settings, listening, management)
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from gatebook.api.decoding import instant
-from gatebook.domain import account, attempts, password, session, token
+from gatebook.domain import account, attempts, break_glass, password, session, token
 from gatebook.domain.envelope import Recorded
 from gatebook.domain.event import Event
 
@@ -21,17 +21,47 @@ _SENTENCES: Final[dict[str, str]] = {
     "account.tokens_revoked": "All sessions and tokens were ended.",
     "administrator.added": "The account became an administrator.",
     "administrator.removed": "The account is no longer an administrator.",
+    "api_key.created": "An API key was made.",
+    "api_key.rotated": "An API key was given a successor, and an end.",
+    "api_key.revoked": "An API key was revoked.",
+    "client.configured": "The account was configured as an OAuth 2 client.",
+    "client.removed": "The OAuth 2 configuration was removed.",
     "lockout.cleared": "The count of failed sign-ins began again.",
     "bootstrap.token_first_admin": "The account became the first administrator, by token.",
     "bootstrap.local_first_admin": "The account became the first administrator, on the machine.",
     "bootstrap.oidc_first_admin": "The account became the first administrator, by federation.",
     "password.rehashed": "The password was stored anew under stronger parameters.",
+    "breakglass.credential_set": "A break-glass password was set.",
+    "breakglass.credential_removed": "The break-glass password was removed.",
+    "breakglass.login_succeeded": "Signed in by break-glass.",
     "login.succeeded": "Signed in.",
     "session.opened": "A session began.",
     "session.rotated": "A session was renewed.",
     "session.kept": "This session was kept when the others ended.",
+    "factors.changed": "The second factors of the account changed.",
+    "mfa.challenged": "The password was right; a second factor was asked for.",
+    "mfa.completed": "The second factor was right.",
+    "passkey.registered": "A passkey was added.",
+    "passkey.removed": "A passkey was removed.",
+    "passkey.used": "A passkey was used.",
+    "passkey.backup_changed": "A passkey was backed up, or its backup was removed.",
+    "passkey.clone_suspected": "A passkey was refused: it may have been copied.",
+    "passkey.challenge_spent": "A passkey's challenge was answered.",
+    "password.removed": "The password was removed.",
+    "recovery_code.used": "A recovery code was used.",
+    "recovery_codes.generated": "New recovery codes were made; the former ones are void.",
+    "recovery_codes.removed": "The recovery codes were removed.",
+    "totp.offered": "A secret for one-time codes was shown.",
+    "totp.confirmed": "One-time codes were set up.",
+    "totp.removed": "One-time codes were removed.",
+    "totp.used": "A one-time code was used.",
     "token.reuse_detected": "A refresh token was shown a second time; its session ended.",
     "token.revoked": "A token was revoked.",
+    "federated_login.completed": "A sign-in with an identity provider came back.",
+    "federated_login.failed": "A sign-in with an identity provider was refused.",
+    "identity.linked": "An identity at a provider was linked to the account.",
+    "identity.unlinked": "An identity at a provider was unlinked.",
+    "session.federated": "An identity provider vouched for this session.",
     "username.claimed": "The username was reserved.",
     "username.released": "A former username was given up.",
 }
@@ -47,6 +77,17 @@ _ENDS: Final = {
     "revoked": "A session was ended.",
     "reuse": "A session was ended because its refresh token was used twice.",
     "rotations": "A session was ended because it had been renewed too often.",
+    "idle": "A session in a browser ended because it was not used for too long.",
+    "reissued": "A session in a browser went on under a new id.",
+    "replaced": "A session in a browser was ended by a new sign-in there.",
+    "provider-logout": "A session was ended by the identity provider.",
+    "credential-changed": "A session was ended because what opened it was changed.",
+}
+
+
+_EXPIRIES: Final = {
+    "first-use": "The break-glass password ended with its first use.",
+    "time": "The break-glass password ended: its time was over.",
 }
 
 
@@ -70,6 +111,12 @@ def _sentence(event: Event) -> str | None:
             return f"A sign-in failed, the {_nth(failures)} in a row: locked until {_time(until)}."
         case attempts.LoginFailed(failures=failures):
             return f"A sign-in failed, the {_nth(failures)} in a row."
+        case attempts.BreakGlassLoginFailed(locked_until=int(until)):
+            return f"A break-glass sign-in failed: locked until {_time(until)}."
+        case attempts.BreakGlassLoginFailed():
+            return "A break-glass sign-in failed."
+        case break_glass.CredentialExpired(cause=cause):
+            return _EXPIRIES.get(cause)
         case attempts.LoginRefusedWhileLocked(count=count):
             return f"{count} sign-ins were refused while locked."
         case password.PasswordSet(origin=origin):

@@ -19,7 +19,7 @@ from gatebook.api.app import create_app
 from gatebook.api.engine import Engine
 from gatebook.api.link import STORE_GONE, Link
 from gatebook.api.metrics import Metrics
-from gatebook.api.routes import MANAGEMENT, ROUTES
+from gatebook.api.routes import MANAGEMENT, routes
 from gatebook.api.site import site_of
 from gatebook.store.house import open_house
 from gatebook.store.settings import ConfigurationError, Settings
@@ -46,7 +46,7 @@ def main(argv: list[str]) -> int:
         site = site_of(settings, threads=threads, address=options.address, worker=options.name)
         metrics = Metrics(house, site)
         engine = Engine(site, threads, lambda: str(house.ids.ordered()))
-        engine.listen(create_app(house, site, ROUTES, metrics), _socket(options.socket))
+        engine.listen(create_app(house, site, routes(settings), metrics), _socket(options.socket))
         if options.management is not None:
             open_app = create_app(house, site, MANAGEMENT, metrics)
             engine.listen(open_app, _socket(options.management))

@@ -2,6 +2,9 @@
 
 Each event carries the whole outcome, so the last few of a stream are its state, however long the
 stream is. A stranger can lengthen it by `threshold` events a lock and no faster.
+
+Every method of an account is counted apart, and so is every device that signed in before: a
+stranger who locks the account's own counter does not lock its owner out of those.
 """
 
 from __future__ import annotations
@@ -15,20 +18,28 @@ from gatebook.domain.envelope import uuid8
 from gatebook.domain.event import Event
 from gatebook.domain.policy import Lockout
 
-Cause = Literal["wrong-password", "inactive", "deleted", "no-password", "unknown-account"]
+Method = Literal["password", "totp", "recovery-code", "passkey", "break-glass"]
+Scope = Literal["account", "device", "address"]
+Cause = Literal[
+    "locked",
+    "wrong-password",
+    "wrong-code",
+    "used-code",
+    "bad-assertion",
+    "inactive",
+    "deleted",
+    "no-password",
+    "no-credential",
+    "expired",
+    "not-permitted",
+    "unknown-account",
+]
 
 TAIL = 4
 """How many of a stream's last events are enough to know its state."""
 
 
-class LoginFailed(Event, frozen=True):
-    """A refused sign-in. `failures` and `locked_until` are the outcome, `matched` the input.
-
-    `name_hash` is a keyed hash of a name that nobody has; then `account_id` is None.
-    `policy` is the version of the policy stream that was applied.
-    """
-
-    TOPIC = "login.failed.1"
+class _Failed(Event, frozen=True):
     STREAM = "attempts"
     account_id: UUID | None
     method: str
@@ -39,6 +50,32 @@ class LoginFailed(Event, frozen=True):
     locked_until: int | None
     policy: int
     name_hash: bytes = b""
+    scope: str = "account"
+
+
+class LoginFailed(_Failed, frozen=True):
+    """A refused sign-in. `failures` and `locked_until` are the outcome, `matched` the input.
+
+    `name_hash` is a keyed hash of a name that nobody has; then `account_id` is None.
+    `scope` says whose failures are counted: "account", or those from one "device" or "address".
+    `policy` is the version of the policy stream that was applied.
+    """
+
+    TOPIC = "login.failed.1"
+
+
+class BreakGlassLoginFailed(_Failed, frozen=True):
+    """A refused emergency sign-in, counted twice: for its address and for the account."""
+
+    TOPIC = "breakglass.login_failed.1"
+
+
+Failed = LoginFailed | BreakGlassLoginFailed
+
+
+def failed_as(method: Method) -> type[Failed]:
+    """The event that a method's failures are recorded as."""
+    return BreakGlassLoginFailed if method == "break-glass" else LoginFailed
 
 
 class LoginRefusedWhileLocked(Event, frozen=True):
@@ -66,7 +103,7 @@ class LockoutCleared(Event, frozen=True):
     cause: str
 
 
-Happening = LoginFailed | LoginRefusedWhileLocked | LockoutCleared
+Happening = LoginFailed | BreakGlassLoginFailed | LoginRefusedWhileLocked | LockoutCleared
 
 
 class Attempts(msgspec.Struct, frozen=True):
@@ -80,10 +117,27 @@ class Attempts(msgspec.Struct, frozen=True):
         """Whether attempts are refused at an instant."""
         return self.locked_until is not None and at < self.locked_until
 
+    def standing(self, at: int, reset: int) -> int:
+        """The failures that still count at an instant: none after a lock, or after `reset`."""
+        stale = at - self.failed_at >= reset or self.locked_until is not None
+        return 0 if stale else self.failures
 
-def stream_id(account_id: UUID, method: str) -> UUID:
-    """The stream of attempts at one kind of credential of an account."""
-    return uuid8(b"attempts", account_id.bytes, method.encode())
+
+class Counter(msgspec.Struct, frozen=True):
+    """Whose failures are counted: an account's at one method, or those of one device or address."""
+
+    account_id: UUID
+    method: Method
+    scope: Scope = "account"
+    key: bytes = b""
+
+    @property
+    def stream_id(self) -> UUID:
+        """The stream of attempts that this counter is folded from."""
+        account_id, method = self.account_id.bytes, self.method.encode()
+        if self.scope == "account":
+            return uuid8(b"attempts", account_id, method)
+        return uuid8(b"attempts", account_id, method, self.scope.encode(), self.key)
 
 
 def unknown_stream_id(hour: int) -> UUID:
@@ -91,47 +145,53 @@ def unknown_stream_id(hour: int) -> UUID:
     return uuid8(b"unknown-names", hour.to_bytes(8, "big"))
 
 
-def fail(
-    *,
-    account_id: UUID,
-    method: str,
-    cause: Cause,
-    matched: bool,
-    at: int,
-    state: Attempts,
-    lockout: Lockout,
-    policy: int,
-) -> LoginFailed:
-    """The outcome of one more failure under a lockout policy.
+class Failure(msgspec.Struct, frozen=True):
+    """A guess that was refused at an instant, under a lockout policy and its version.
+
+    `matched`: the secret was right all the same.
+    """
+
+    cause: Cause
+    matched: bool
+    at: int
+    lockout: Lockout
+    policy: int
+
+
+def fail(counter: Counter, failure: Failure, state: Attempts) -> list[Happening]:
+    """The outcome of one more failure.
 
     Failures older than `lockout.reset` are forgotten; the one that reaches the threshold locks.
     """
-    stale = at - state.failed_at >= lockout.reset or state.locked_until is not None
-    failures = 1 if stale else state.failures + 1
-    return LoginFailed(
-        account_id=account_id,
-        method=method,
-        cause=cause,
-        matched=matched,
-        failures=failures,
-        failed_at=at,
-        locked_until=at + lockout.duration if failures >= lockout.threshold else None,
-        policy=policy,
-    )
+    at, lockout = failure.at, failure.lockout
+    failures = state.standing(at, lockout.reset) + 1
+    return [
+        failed_as(counter.method)(
+            account_id=counter.account_id,
+            method=counter.method,
+            cause=failure.cause,
+            matched=failure.matched,
+            failures=failures,
+            failed_at=at,
+            locked_until=at + lockout.duration if failures >= lockout.threshold else None,
+            policy=failure.policy,
+            scope=counter.scope,
+        )
+    ]
 
 
-def clear(account_id: UUID, method: str, cause: str, state: Attempts) -> list[Happening]:
+def clear(counter: Counter, cause: str, state: Attempts) -> list[Happening]:
     """Starts the count again, if there is anything to forget."""
     if state.failures == 0 and state.locked_until is None:
         return []
-    return [LockoutCleared(account_id=account_id, method=method, cause=cause)]
+    return [LockoutCleared(account_id=counter.account_id, method=counter.method, cause=cause)]
 
 
 def evolve(state: Attempts, event: Happening) -> Attempts:
     """The state after an event."""
     match event:
-        case LoginFailed(failures=failures, failed_at=failed_at, locked_until=locked_until):
-            return Attempts(failures=failures, failed_at=failed_at, locked_until=locked_until)
+        case LoginFailed() | BreakGlassLoginFailed():
+            return Attempts(event.failures, event.failed_at, event.locked_until)
         case LoginRefusedWhileLocked():
             return state
         case LockoutCleared():

@@ -30,12 +30,33 @@ class UsernameTaken(Refusal):
     """Another account holds this name, or held it before it was deleted."""
 
 
+class GrantRefused(Refusal):
+    """An OAuth 2 client asked for what it may not have. `error` is the word of RFC 6749."""
+
+    def __init__(self, error: str, detail: str) -> None:
+        super().__init__(detail)
+        self.error = error
+
+
 class WeakPassword(Refusal):
     """A password that the rules refuse. The detail names the rule, never the password."""
 
 
 class InvalidCredentials(Refusal):
     """The caller did not prove who he is. Why is in the log, not on the wire."""
+
+
+class MfaRequired(Refusal):
+    """The first factor was right; a second one is due. `methods` as an answer names them."""
+
+    def __init__(self, mfa_token: str, methods: list[str]) -> None:
+        super().__init__("The password is right; now a second factor is needed.")
+        self.mfa_token = mfa_token
+        self.methods = methods
+
+
+class StaleSignIn(Refusal):
+    """Factors are changed by a person who signed in a short while ago, and by nothing else."""
 
 
 class Forbidden(Refusal):

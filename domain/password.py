@@ -38,7 +38,17 @@ class PasswordRehashed(_PasswordEvent, frozen=True):
     TOPIC = "password.rehashed.1"
 
 
-Happening = PasswordSet | PasswordRehashed
+class PasswordRemoved(Event, frozen=True):
+    """No password counts from now on. `cause`: "operator"."""
+
+    TOPIC = "password.removed.1"
+    STREAM = "password"
+    CATEGORY = "credential"
+    account_id: UUID
+    cause: str
+
+
+Happening = PasswordSet | PasswordRehashed | PasswordRemoved
 
 
 class Password(msgspec.Struct, frozen=True):
@@ -66,5 +76,7 @@ def evolve(_state: Password, event: Happening) -> Password:
     match event:
         case PasswordSet(secret=secret) | PasswordRehashed(secret=secret):
             return Password(phc=secret.phc if secret is not None else None)
+        case PasswordRemoved():
+            return Password()
         case _:
             assert_never(event)

@@ -25,7 +25,11 @@ class Lockout(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Policy(msgspec.Struct, frozen=True, array_like=True):
-    """Everything configured that an access decision depends on. Fields are only ever appended."""
+    """Everything configured that an access decision depends on. Fields are only ever appended.
+
+    A break-glass credential ends `break_glass_expires_after` it was set, or with its first use.
+    The roles in `mfa_required_for` count only for who signed in with two factors.
+    """
 
     lockout: Lockout
     access_lifetime: int
@@ -36,6 +40,10 @@ class Policy(msgspec.Struct, frozen=True, array_like=True):
     session_absolute: int
     password_min_bytes: int
     password_max_bytes: int
+    break_glass: Lockout
+    break_glass_expires_after: int | None = None
+    break_glass_once: bool = False
+    mfa_required_for: tuple[str, ...] = ()
 
 
 class PolicyAdopted(Event, frozen=True):

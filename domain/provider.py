@@ -29,6 +29,8 @@ class Configuration(msgspec.Struct, frozen=True, array_like=True):
 
     `groups_claim` is a dotted path, or a whole URL that is the claim's very name. `iat_window`, in
     microseconds, is how old an ID token may be. `allowed_domains` empty: any address, or none.
+    `at_hash_required` False is for a provider whose ID tokens come without the access token's hash
+    (OpenID Connect Core 1.0, section 3.1.3.6); one that is there is checked all the same.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Configuration(msgspec.Struct, frozen=True, array_like=True):
     create_accounts: bool = True
     enabled: bool = True
     iat_window: int = 300 * SECOND
+    at_hash_required: bool = True
 
 
 class ProviderSecret(msgspec.Struct, frozen=True, array_like=True):

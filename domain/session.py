@@ -9,6 +9,9 @@ import msgspec
 
 from gatebook.domain.errors import InvalidCredentials
 from gatebook.domain.event import Event
+from gatebook.domain.proofs import Proof, acr_of, amr_of
+
+Origin = Literal["login", "passkey", "bootstrap", "break-glass", "federation"]
 
 MAX_ROTATIONS = 5_000
 """Where a family ends whatever happens: a thirty-day family at fifteen minutes needs 2,880."""
@@ -22,35 +25,58 @@ class _SessionEvent(Event, frozen=True):
 
 
 class LoginSucceeded(_SessionEvent, frozen=True):
-    """Somebody proved to be the account. `amr`: the methods (RFC 8176)."""
+    """Somebody proved to be the account: by `proofs`, the methods in their order."""
 
     TOPIC = "login.succeeded.1"
-    amr: tuple[str, ...]
+    proofs: tuple[str, ...]
     failures_before: int
     policy: int
 
 
 class Tokens(msgspec.Struct, frozen=True, array_like=True):
-    """One pair: the access token's id, key and end, and the refresh token's end (microseconds).
+    """One pair: the access token's id, key, and end (microseconds).
 
-    Neither token is kept: the refresh token is derived from the session and its rotation.
+    Neither token is kept: the refresh token is derived from the session and its rotation, and
+    ends with the session.
     """
 
     jti: UUID
     kid: str
-    access_expires_at: int
-    refresh_expires_at: int
+    expires_at: int
 
 
 class SessionOpened(_SessionEvent, frozen=True):
-    """The session lives under the account's `epoch` until `expires_at` (None: by its tokens)."""
+    """The session lives under the account's `epoch` until `expires_at`. Times in microseconds.
+
+    `origin` is what opened it: "login", "passkey", "bootstrap", "break-glass" or "federation".
+    `tokens` is None for a session in a browser, which ends after `idle` without a request too.
+    `jkt` is the thumbprint (RFC 7638) of the key that its tokens are bound to (RFC 9449), or "".
+    """
 
     TOPIC = "session.opened.1"
     epoch: int
+    origin: str
     amr: tuple[str, ...]
+    acr: str
     auth_time: int
-    expires_at: int | None
-    tokens: Tokens
+    expires_at: int
+    idle: int | None
+    tokens: Tokens | None
+    jkt: str = ""
+
+
+class SessionFederated(_SessionEvent, frozen=True):
+    """A provider vouched for whoever opened the session, which ends at `expires_at` at the latest.
+
+    The hashes are keyed: of the issuer and its subject, and of the issuer and its own session
+    (empty when it named none). A provider's logout finds the session by either.
+    """
+
+    TOPIC = "session.federated.1"
+    provider_id: UUID
+    subject_hash: bytes
+    sid_hash: bytes
+    expires_at: int
 
 
 class SessionRotated(_SessionEvent, frozen=True):
@@ -74,7 +100,11 @@ class TokenReuseDetected(_SessionEvent, frozen=True):
 
 
 class SessionEnded(_SessionEvent, frozen=True):
-    """The session is over. `cause`: "logout", "revoked", "reuse" or "rotations"."""
+    """The session is over.
+
+    `cause`: "logout", "revoked", "reuse", "rotations", "credential-changed", "idle", or when
+    another session took its place: "reissued" (more was proved) or "replaced" (a new sign-in).
+    """
 
     TOPIC = "session.ended.1"
     cause: str
@@ -83,6 +113,7 @@ class SessionEnded(_SessionEvent, frozen=True):
 Happening = (
     LoginSucceeded
     | SessionOpened
+    | SessionFederated
     | SessionRotated
     | SessionKept
     | TokenReuseDetected
@@ -98,37 +129,56 @@ class Session(msgspec.Struct, frozen=True):
     account_id: UUID | None = None
     live: bool = False
     epoch: int = 0
+    origin: str = ""
     amr: tuple[str, ...] = ()
+    acr: str = ""
     auth_time: int = 0
+    expires_at: int = 0
+    idle: int | None = None
     rotations: int = 0
     tokens: Tokens | None = None
+    jkt: str = ""
 
 
 # --- decisions
 
 
-def begin(
-    account_id: UUID,
-    *,
-    epoch: int,
-    amr: tuple[str, ...],
-    at: int,
-    failures_before: int,
-    policy: int,
-    tokens: Tokens,
-) -> list[Happening]:
+class Opening(msgspec.Struct, frozen=True):
+    """A sign-in that is complete. `lifetime` and `idle` are microseconds."""
+
+    account_id: UUID
+    epoch: int
+    origin: Origin
+    proofs: tuple[Proof, ...]
+    at: int
+    lifetime: int
+    failures_before: int
+    policy: int
+    idle: int | None = None
+    tokens: Tokens | None = None
+    jkt: str = ""
+
+
+def begin(opening: Opening) -> list[Happening]:
     """Somebody proved to be the account at an instant: the proof, and the session it opens."""
     return [
         LoginSucceeded(
-            account_id=account_id, amr=amr, failures_before=failures_before, policy=policy
+            account_id=opening.account_id,
+            proofs=tuple(proof.method for proof in opening.proofs),
+            failures_before=opening.failures_before,
+            policy=opening.policy,
         ),
         SessionOpened(
-            account_id=account_id,
-            epoch=epoch,
-            amr=amr,
-            auth_time=at,
-            expires_at=None,
-            tokens=tokens,
+            account_id=opening.account_id,
+            epoch=opening.epoch,
+            origin=opening.origin,
+            amr=amr_of(opening.proofs),
+            acr=acr_of(opening.proofs),
+            auth_time=opening.at,
+            expires_at=opening.at + opening.lifetime,
+            idle=opening.idle,
+            tokens=opening.tokens,
+            jkt=opening.jkt,
         ),
     ]
 
@@ -150,7 +200,9 @@ class Renew(msgspec.Struct, frozen=True):
     at: int
 
 
-EndCause = Literal["logout", "revoked"]
+EndCause = Literal[
+    "logout", "revoked", "credential-changed", "provider-logout", "idle", "reissued", "replaced"
+]
 
 
 def renew(command: Renew, state: Session) -> list[Happening]:
@@ -167,7 +219,7 @@ def renew(command: Renew, state: Session) -> list[Happening]:
             TokenReuseDetected(account_id=state.account_id),
             SessionEnded(account_id=state.account_id, cause="reuse"),
         ]
-    if command.at >= state.tokens.refresh_expires_at:
+    if command.at >= state.expires_at:
         raise InvalidCredentials("The refresh token has expired.")
     if state.rotations >= MAX_ROTATIONS:
         return [SessionEnded(account_id=state.account_id, cause="rotations")]
@@ -181,6 +233,26 @@ def end(cause: EndCause, state: Session) -> list[Happening]:
     return [SessionEnded(account_id=state.account_id, cause=cause)]
 
 
+def reissue(epoch: int, state: Session) -> list[Happening]:
+    """What a browser's session goes on as, in a stream of its own: the same under a new id."""
+    if not state.live or state.account_id is None or state.idle is None:
+        return []
+    return [
+        SessionOpened(
+            account_id=state.account_id,
+            epoch=epoch,
+            origin=state.origin,
+            amr=state.amr,
+            acr=state.acr,
+            auth_time=state.auth_time,
+            expires_at=state.expires_at,
+            idle=state.idle,
+            tokens=None,
+            jkt=state.jkt,
+        )
+    ]
+
+
 def evolve(state: Session, event: Happening) -> Session:
     """The state after an event."""
     replace = msgspec.structs.replace
@@ -192,15 +264,20 @@ def evolve(state: Session, event: Happening) -> Session:
                 account_id=event.account_id,
                 live=True,
                 epoch=event.epoch,
+                origin=event.origin,
                 amr=event.amr,
+                acr=event.acr,
                 auth_time=event.auth_time,
+                expires_at=event.expires_at,
+                idle=event.idle,
                 tokens=event.tokens,
+                jkt=event.jkt,
             )
         case SessionRotated(tokens=tokens):
             return replace(state, tokens=tokens, rotations=state.rotations + 1)
         case SessionKept(epoch=epoch):
             return replace(state, epoch=epoch)
-        case TokenReuseDetected():
+        case TokenReuseDetected() | SessionFederated():
             return state
         case SessionEnded():
             return replace(state, live=False)

@@ -18,7 +18,10 @@ PRUNING_STREAM_ID = uuid8(b"token-pruning")
 
 
 class TokenIssued(Event, frozen=True):
-    """A token exists, under the account's `epoch`, until `expires_at` (microseconds)."""
+    """A token exists, under the account's `epoch`, until `expires_at` (microseconds).
+
+    `jkt` is the thumbprint (RFC 7638) of the key it is bound to (RFC 9449), or "".
+    """
 
     TOPIC = "token.issued.1"
     STREAM = "token"
@@ -29,6 +32,7 @@ class TokenIssued(Event, frozen=True):
     expires_at: int
     audience: str = ""
     scope: str = ""
+    jkt: str = ""
 
 
 class TokenRevoked(Event, frozen=True):

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final
+from uuid import UUID
 
-from gatebook.domain import account, role, session, signing_keys, token
+from gatebook.domain import account, api_key, attempts, role, session, signing_keys, token
 from gatebook.domain.envelope import Recorded
+from gatebook.projections import api_keys, break_glass, credentials, federation
 from gatebook.projections.changes import Change, Drop, DropWhere, Fields, Patch, Put
 from gatebook.projections.projection import Projection
 from gatebook.projections.tables import Column, Table
@@ -56,15 +58,18 @@ SESSIONS: Final = Table(
         Column("session_id", "bytes"),
         Column("account_id", "bytes"),
         Column("epoch", "integer"),
+        Column("origin", "text"),
         Column("amr", "text"),
+        Column("acr", "text"),
         Column("auth_time", "integer"),
         Column("opened_at", "integer"),
         Column("renewed_at", "integer"),
-        Column("expires_at", "integer", null=True),
+        Column("expires_at", "integer"),
+        Column("idle", "integer", null=True),
+        Column("jkt", "text"),
         Column("jti", "bytes", null=True),
         Column("kid", "text"),
         Column("access_expires_at", "integer"),
-        Column("refresh_expires_at", "integer"),
     ),
     key=("session_id",),
     indexes=(("jti",), ("account_id",)),
@@ -80,8 +85,23 @@ TOKENS: Final = Table(
         Column("expires_at", "integer"),
         Column("audience", "text"),
         Column("scope", "text"),
+        Column("jkt", "text"),
     ),
     key=("jti",),
+    indexes=(("account_id",),),
+)
+ATTEMPTS: Final = Table(
+    "access_attempts",
+    (
+        Column("stream_id", "bytes"),
+        Column("account_id", "bytes"),
+        Column("method", "text"),
+        Column("scope", "text"),
+        Column("failures", "integer"),
+        Column("failed_at", "integer"),
+        Column("locked_until", "integer", null=True),
+    ),
+    key=("stream_id",),
     indexes=(("account_id",),),
 )
 ERASURES: Final = Table("access_erasures", (Column("account_id", "bytes"),), key=("account_id",))
@@ -121,6 +141,14 @@ def fold(recorded: Recorded) -> Sequence[Change]:
             return (Put(ACCOUNTS, row),)
         case token.TokenIssued() | token.TokenRevoked() | token.TokensPruned() as event:
             return _of_token(recorded, event)
+        case api_key.ApiKeyCreated() | api_key.ApiKeyRotated() | api_key.ApiKeyRevoked() as event:
+            return api_keys.fold(recorded, event)
+        case (
+            attempts.LoginFailed(account_id=UUID())
+            | attempts.BreakGlassLoginFailed(account_id=UUID())
+            | attempts.LockoutCleared() as event
+        ):
+            return _of_attempts(recorded, event)
         case role.RoleDefined() as event:
             return (Put(ROLES, _defined(event)),)
         case role.RoleDeleted(name=name):
@@ -171,7 +199,11 @@ def _of_account(recorded: Recorded) -> Sequence[Change]:
         case account.AccountErased():
             gone: Fields = {"status": "erased", "username": None, **seen}
             erased: Fields = {"account_id": key[0]}
-            return Put(ERASURES, erased), Patch(ACCOUNTS, key, gone, {"epoch": 1})
+            return (
+                Put(ERASURES, erased),
+                Patch(ACCOUNTS, key, gone, {"epoch": 1}),
+                DropWhere(api_keys.API_KEYS, "account_id", "=", key[0]),
+            )
         case account.AccountTokensRevoked():
             return (Patch(ACCOUNTS, key, seen, {"epoch": 1}),)
         case _:
@@ -195,11 +227,15 @@ def _of_session(
                 "session_id": key[0],
                 "account_id": event.account_id.bytes,
                 "epoch": event.epoch,
+                "origin": event.origin,
                 "amr": " ".join(event.amr),
+                "acr": event.acr,
                 "auth_time": event.auth_time,
                 "opened_at": at,
                 "renewed_at": at,
                 "expires_at": event.expires_at,
+                "idle": event.idle,
+                "jkt": event.jkt,
                 **_pair(tokens),
             }
             return (Put(SESSIONS, row),)
@@ -209,13 +245,32 @@ def _of_session(
             return (Drop(SESSIONS, key),)
 
 
-def _pair(tokens: session.Tokens) -> Fields:
+def _pair(tokens: session.Tokens | None) -> Fields:
+    if tokens is None:
+        return {"jti": None, "kid": "", "access_expires_at": 0}
     return {
         "jti": tokens.jti.bytes,
         "kid": tokens.kid,
-        "access_expires_at": tokens.access_expires_at,
-        "refresh_expires_at": tokens.refresh_expires_at,
+        "access_expires_at": tokens.expires_at,
     }
+
+
+def _of_attempts(
+    recorded: Recorded, event: attempts.Failed | attempts.LockoutCleared
+) -> Sequence[Change]:
+    key = (recorded.stream_id.bytes,)
+    if isinstance(event, attempts.LockoutCleared) or event.account_id is None:
+        return (Drop(ATTEMPTS, key),)
+    row: Fields = {
+        "stream_id": key[0],
+        "account_id": event.account_id.bytes,
+        "method": event.method,
+        "scope": event.scope,
+        "failures": event.failures,
+        "failed_at": event.failed_at,
+        "locked_until": event.locked_until,
+    }
+    return (Put(ATTEMPTS, row),)
 
 
 def _of_token(
@@ -233,6 +288,7 @@ def _of_token(
                 "expires_at": event.expires_at,
                 "audience": event.audience,
                 "scope": event.scope,
+                "jkt": event.jkt,
             }
             return (Put(TOKENS, row),)
         case token.TokenRevoked(session_id=session_id):
@@ -243,7 +299,8 @@ def _of_token(
         case token.TokensPruned(before=before):
             return (
                 DropWhere(TOKENS, "expires_at", "<", before),
-                DropWhere(SESSIONS, "refresh_expires_at", "<", before),
+                DropWhere(SESSIONS, "expires_at", "<", before),
+                DropWhere(api_keys.API_KEYS, "expires_at", "<", before),
             )
 
 
@@ -271,7 +328,25 @@ def _of_key(
 ACCESS: Final = Projection(
     name="access",
     version=1,
-    tables=(ACCOUNTS, GRANTS, ROLES, SESSIONS, TOKENS, KEYS, ERASURES),
-    fold=fold,
+    tables=(
+        ACCOUNTS,
+        GRANTS,
+        ROLES,
+        SESSIONS,
+        TOKENS,
+        ATTEMPTS,
+        KEYS,
+        ERASURES,
+        api_keys.API_KEYS,
+        credentials.CREDENTIALS,
+        break_glass.BREAK_GLASS,
+        *federation.TABLES,
+    ),
+    fold=lambda recorded: (
+        *fold(recorded),
+        *credentials.fold(recorded),
+        *break_glass.fold(recorded),
+        *federation.fold(recorded),
+    ),
     inline=True,
 )

@@ -7,8 +7,10 @@ from uuid import UUID
 
 import msgspec
 
-from gatebook.domain.ports import LiveAccount, LiveToken
+from gatebook.domain.ports import Caller, HeldCredential, LiveAccount
 from gatebook.domain.signing_keys import Key
+from gatebook.projections import api_keys, break_glass, credentials
+from gatebook.projections.callers import find, granted
 from gatebook.projections.ports import Row
 from gatebook.projections.rows import (
     Queries,
@@ -20,27 +22,6 @@ from gatebook.projections.rows import (
     uuid,
 )
 
-_LIVE = """
-SELECT a.account_id, a.username, a.kind, t.session_id, t.amr, t.auth_time, t.expires_at, t.kid,
-       t.audience, t.scope, a.epoch, r.role, r.permissions
-FROM (
-    SELECT session_id, account_id, epoch, amr, auth_time, access_expires_at AS expires_at, kid,
-           '' AS audience, '' AS scope
-    FROM access_sessions WHERE jti = ?
-    UNION ALL
-    SELECT NULL, account_id, epoch, '', NULL, expires_at, kid, audience, scope
-    FROM access_tokens WHERE jti = ?
-) t
-JOIN access_accounts a
-    ON a.account_id = t.account_id AND a.epoch = t.epoch AND a.status = 'active'
-JOIN access_keys k ON k.kid = t.kid AND k.retired = 0
-LEFT JOIN access_grants g
-    ON g.account_id = a.account_id AND (g.expires_at IS NULL OR g.expires_at > ?)
-LEFT JOIN access_roles r ON r.role = g.role AND r.generation = g.generation
-WHERE t.expires_at > ?
-ORDER BY r.role
-"""
-# A role that was deleted while granted finds no row in access_roles, and so gives nothing.
 _ACCOUNT = """
 SELECT a.account_id, a.username, a.kind, a.status, a.epoch, a.version, r.role, r.permissions
 FROM access_accounts a
@@ -51,12 +32,12 @@ WHERE a.account_id = ?
 ORDER BY r.role
 """
 _SESSIONS = """
-SELECT s.session_id, s.account_id, s.amr, s.auth_time, s.opened_at, s.renewed_at, s.expires_at,
-       s.refresh_expires_at
+SELECT s.session_id, s.account_id, s.origin, s.amr, s.auth_time, s.opened_at, s.renewed_at,
+       s.expires_at, s.idle
 FROM access_sessions s
 JOIN access_accounts a
     ON a.account_id = s.account_id AND a.epoch = s.epoch AND a.status = 'active'
-WHERE s.account_id = ? AND s.refresh_expires_at > ? AND (s.expires_at IS NULL OR s.expires_at > ?)
+WHERE s.account_id = ? AND s.expires_at > ?
 ORDER BY s.opened_at DESC, s.session_id DESC LIMIT ?
 """
 _TOKENS = """
@@ -94,16 +75,17 @@ MOST = 1_000
 
 
 class LiveSession(msgspec.Struct, frozen=True):
-    """A session that counts now. `expires_at` None: it lasts as long as its refresh tokens."""
+    """A session that counts now. `idle`: microseconds without a request that end it, or None."""
 
     session_id: UUID
     account_id: UUID
+    origin: str
     amr: list[str]
     auth_time: int
     opened_at: int
     renewed_at: int
-    expires_at: int | None
-    refresh_expires_at: int
+    expires_at: int
+    idle: int | None
 
 
 class ListedToken(msgspec.Struct, frozen=True):
@@ -138,32 +120,14 @@ class HeldRole(msgspec.Struct, frozen=True):
 class AccessView:
     """Answers from whatever answers queries: the store, or one snapshot of it."""
 
-    def __init__(self, source: Queries) -> None:
+    def __init__(self, source: Queries, mfa_required_for: frozenset[str] = frozenset()) -> None:
+        """`mfa_required_for`: roles that count only after a sign-in with two factors."""
         self._source = source
+        self._mfa_required_for = mfa_required_for
 
-    def live_token(self, jti: UUID, at: int) -> LiveToken | None:
-        """The token if it counts at an instant, with its account's access; else None."""
-        found = self._source.query(_LIVE, (jti.bytes, jti.bytes, at, at))
-        if not found:
-            return None
-        first = found[0]
-        roles, permissions = _granted(found, 11)
-        return LiveToken(
-            jti=jti,
-            account_id=uuid(first[0]),
-            username=maybe_text(first[1]),
-            kind=text(first[2]),
-            session_id=maybe_uuid(first[3]),
-            epoch=number(first[10]),
-            roles=roles,
-            permissions=permissions,
-            amr=text(first[4]).split(),
-            auth_time=maybe_number(first[5]),
-            expires_at=number(first[6]),
-            kid=text(first[7]),
-            audience=text(first[8]),
-            scope=text(first[9]),
-        )
+    def caller(self, kind: str, presented_id: UUID, at: int) -> Caller | None:
+        """Who presents a token, session or API key; None if it does not count at an instant."""
+        return find(self._source, kind, presented_id, at, self._mfa_required_for)
 
     def account(self, account_id: UUID, at: int) -> LiveAccount | None:
         """The account in whatever status, with the access it holds at an instant."""
@@ -171,7 +135,7 @@ class AccessView:
         if not found:
             return None
         first = found[0]
-        roles, permissions = _granted(found, 6)
+        roles, permissions = granted(found, 6)
         return LiveAccount(
             account_id=account_id,
             username=maybe_text(first[1]),
@@ -182,6 +146,18 @@ class AccessView:
             roles=roles,
             permissions=permissions,
         )
+
+    def api_key_digest(self, key_id: UUID) -> bytes | None:
+        """The SHA-256 of an API key's secret; None when there is no such key."""
+        return api_keys.digest_of(self._source, key_id)
+
+    def live_api_keys(self, account_id: UUID, at: int) -> int:
+        """How many API keys of an account count at an instant."""
+        return api_keys.count_of(self._source, account_id, at)
+
+    def api_keys_of(self, account_id: UUID, at: int) -> list[api_keys.LiveApiKey]:
+        """An account's API keys that count at an instant, oldest first."""
+        return api_keys.keys_of(self._source, account_id, at)
 
     def token_owner(self, jti: UUID) -> tuple[UUID, UUID | None] | None:
         """(account, session) of a token that has not been dropped, expired or not."""
@@ -275,20 +251,50 @@ class AccessView:
 
     def sessions_of(self, account_id: UUID, at: int, most: int = MOST) -> list[LiveSession]:
         """An account's newest sessions that count at an instant, oldest of them first."""
-        found = self._source.query(_SESSIONS, (account_id.bytes, at, at, most))
+        found = self._source.query(_SESSIONS, (account_id.bytes, at, most))
         return [
             LiveSession(
                 session_id=uuid(row[0]),
                 account_id=uuid(row[1]),
-                amr=text(row[2]).split(),
-                auth_time=number(row[3]),
-                opened_at=number(row[4]),
-                renewed_at=number(row[5]),
-                expires_at=maybe_number(row[6]),
-                refresh_expires_at=number(row[7]),
+                origin=text(row[2]),
+                amr=text(row[3]).split(),
+                auth_time=number(row[4]),
+                opened_at=number(row[5]),
+                renewed_at=number(row[6]),
+                expires_at=number(row[7]),
+                idle=maybe_number(row[8]),
             )
             for row in reversed(found)
         ]
+
+    def sessions_opened_by(self, account_id: UUID, origin: str, at: int) -> list[UUID]:
+        """An account's live sessions that one way of signing in has opened."""
+        found = self._source.query(
+            "SELECT session_id FROM access_sessions "
+            "WHERE account_id = ? AND origin = ? AND expires_at > ? ORDER BY session_id",
+            (account_id.bytes, origin, at),
+        )
+        return [uuid(row[0]) for row in found]
+
+    def break_glass(self, at: int) -> list[break_glass.ListedCredential]:
+        """Every break-glass credential that counts at an instant."""
+        return break_glass.listed(self._source, at)
+
+    def break_glass_due(self, at: int) -> list[UUID]:
+        """Accounts whose break-glass credential is over by its time."""
+        return break_glass.due(self._source, at)
+
+    def credentials_of(self, account_id: UUID) -> list[HeldCredential]:
+        """An account's credentials, oldest first."""
+        return credentials.credentials_of(self._source, account_id)
+
+    def locked_counters(self, account_id: UUID) -> list[tuple[UUID, str]]:
+        """(stream, method) of every counter of failures of an account that stands above zero."""
+        found = self._source.query(
+            "SELECT stream_id, method FROM access_attempts WHERE account_id = ? ORDER BY stream_id",
+            (account_id.bytes,),
+        )
+        return [(uuid(row[0]), text(row[1])) for row in found]
 
     def tokens_of(self, account_id: UUID, at: int) -> list[ListedToken]:
         """An account's newest access tokens that count at an instant, oldest of them first."""
@@ -312,8 +318,9 @@ class AccessView:
         return bool(
             self._source.query(
                 "SELECT 1 FROM access_tokens WHERE expires_at < ? "
-                "UNION ALL SELECT 1 FROM access_sessions WHERE refresh_expires_at < ? LIMIT 1",
-                (before, before),
+                "UNION ALL SELECT 1 FROM access_sessions WHERE expires_at < ? "
+                "UNION ALL SELECT 1 FROM access_api_keys WHERE expires_at < ? LIMIT 1",
+                (before, before, before),
             )
         )
 
@@ -325,12 +332,6 @@ class AccessView:
             rows = self._source.query(f"SELECT count(*) FROM {name}")  # noqa: S608 - two constants
             counted[name.removeprefix("access_")] = number(rows[0][0])
         return counted
-
-
-def _granted(rows: list[Row], column: int) -> tuple[list[str], frozenset[str]]:
-    held = [row for row in rows if row[column] is not None]
-    permissions = frozenset(name for row in held for name in text(row[column + 1]).split())
-    return [text(row[column]) for row in held], permissions
 
 
 def _role(row: Row) -> DefinedRole:

@@ -10,7 +10,7 @@ import msgspec
 
 from gatebook.domain import account, group_mapping, identity, provider, session, token
 from gatebook.domain.envelope import Recorded
-from gatebook.projections.changes import Change, Drop, DropWhere, Fields, Put
+from gatebook.projections.changes import Change, Drop, DropWhere, Fields, Patch, Put
 from gatebook.projections.rows import Queries, number, text, uuid
 from gatebook.projections.tables import Column, Table
 
@@ -97,9 +97,16 @@ def fold(recorded: Recorded) -> Sequence[Change]:
     key, at = (recorded.stream_id.bytes,), recorded.metadata.at
     match recorded.event:
         case provider.ProviderCreated(configuration=configured):
-            return (Put(PROVIDERS, _provider(key[0], configured, at, at)),)
+            created: Fields = {
+                "provider_id": key[0],
+                **_shown(configured),
+                "created_at": at,
+                "changed_at": at,
+            }
+            return (Put(PROVIDERS, created),)
         case provider.ProviderChanged(configuration=configured):
-            return (Put(PROVIDERS, _provider(key[0], configured, at, at)),)
+            changed: Fields = {**_shown(configured), "changed_at": at}
+            return (Patch(PROVIDERS, key, changed),)
         case provider.ProviderRemoved():
             return (Drop(PROVIDERS, key),)
         case group_mapping.GroupMappingAdded() as event:
@@ -142,16 +149,8 @@ def fold(recorded: Recorded) -> Sequence[Change]:
             return ()
 
 
-def _provider(
-    provider_id: bytes, configured: provider.Configuration, created_at: int, changed_at: int
-) -> Fields:
-    return {
-        "provider_id": provider_id,
-        "name": configured.name,
-        "enabled": int(configured.enabled),
-        "created_at": created_at,
-        "changed_at": changed_at,
-    }
+def _shown(configured: provider.Configuration) -> Fields:
+    return {"name": configured.name, "enabled": int(configured.enabled)}
 
 
 class FederationView:

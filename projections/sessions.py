@@ -25,7 +25,7 @@ SESSIONS: Final = Table(
         Column("opened_at", "integer"),
         Column("renewed_at", "integer"),
         Column("rotations", "integer"),
-        Column("refresh_expires_at", "integer"),
+        Column("expires_at", "integer"),
         Column("ended_at", "integer", null=True),
         Column("cause", "text", null=True),
     ),
@@ -39,9 +39,8 @@ def fold(recorded: Recorded) -> Sequence[Change]:
     key = (recorded.stream_id.bytes,)
     at = recorded.metadata.at
     match recorded.event:
-        case session.SessionRotated(tokens=tokens):
-            renewed: Fields = {"renewed_at": at, "refresh_expires_at": tokens.refresh_expires_at}
-            return (Patch(SESSIONS, key, renewed, {"rotations": 1}),)
+        case session.SessionRotated():
+            return (Patch(SESSIONS, key, {"renewed_at": at}, {"rotations": 1}),)
         case session.SessionOpened() as event:
             row: Fields = {
                 "session_id": key[0],
@@ -51,7 +50,7 @@ def fold(recorded: Recorded) -> Sequence[Change]:
                 "opened_at": at,
                 "renewed_at": at,
                 "rotations": 0,
-                "refresh_expires_at": event.tokens.refresh_expires_at,
+                "expires_at": event.expires_at,
                 "ended_at": None,
                 "cause": None,
             }
@@ -63,7 +62,7 @@ def fold(recorded: Recorded) -> Sequence[Change]:
         case token.TokensPruned(before=before):
             return (
                 DropWhere(SESSIONS, "ended_at", "<", before),
-                DropWhere(SESSIONS, "refresh_expires_at", "<", before),
+                DropWhere(SESSIONS, "expires_at", "<", before),
             )
         case _:
             return ()
@@ -111,7 +110,7 @@ class SessionsView:
         found = self._source.query(
             "SELECT s.session_id, s.account_id, s.amr, s.opened_at, s.renewed_at, s.rotations, "
             "s.ended_at, s.cause, CASE WHEN a.account_id IS NOT NULL AND s.ended_at IS NULL "
-            "AND s.refresh_expires_at > ? THEN 1 ELSE 0 END FROM sessions s "
+            "AND s.expires_at > ? THEN 1 ELSE 0 END FROM sessions s "
             "LEFT JOIN access_accounts a ON a.account_id = s.account_id "
             "AND a.epoch = s.epoch AND a.status = 'active' "
             "WHERE s.account_id = ? AND (s.opened_at, s.session_id) > (?, ?) "

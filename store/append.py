@@ -68,12 +68,15 @@ class Writer:
         envelope: Metadata | None = None,
         unordered: Collection[UUID] = frozenset(),
         expected: Mapping[UUID, int] | None = None,
+        instead: Callable[[LogTransaction], object] | None = None,
         timeout: float = 10.0,
     ) -> list[int]:
         """All of `events` or none of them. Returns their positions once they are durable.
 
         Streams in `unordered` take whatever version is next, whatever the event says. Streams in
         `expected` must stand at these versions, though nothing is appended to them.
+        With `instead` nothing is appended: all the work of it is done, undone, and `instead(tx)`
+        is run, so that whoever waits cannot tell the one from the other.
         Raises `IntegrityError` when another save was first, `OperationalError` when the store
         failed or did not answer within `timeout` seconds (then nothing was or will be written),
         and its subclass `OutcomeUnknown` when it failed in the middle.
@@ -88,6 +91,7 @@ class Writer:
             envelope=envelope,
             unordered=unordered,
             expected=expected or {},
+            instead=instead,
         )
         self._enqueue(save)
         return cast("list[int]", _await(save, timeout))
@@ -175,21 +179,44 @@ class Writer:
     def _write(self, group: list[Write]) -> tuple[Settled, list[tuple[Errand, Any]]]:
         session, head, versions = self._begin(streams_of(group))
         group[:] = [write for write in group if write.claim()]
-        saves = [write for write in group if isinstance(write, Append)]
+        appends = [write for write in group if isinstance(write, Append)]
+        saves = [save for save in appends if save.instead is None]
         errands = [write for write in group if isinstance(write, Errand)]
         settled = settle(saves, head, versions, self._now())
-        if settled.rows:
-            session.insert(settled.rows)
-            if self._inline is not None:
-                added = recorded(settled, self._decode)
-                self._inline.apply(session.transaction, head, added)
+        self._place(session, head, settled)
+        rehearsed = [save for save in appends if save.instead is not None]
+        for save in rehearsed:
+            self._rehearse(session, save, head + len(settled.rows), versions, settled)
         results = [(errand, errand.run(session.transaction)) for errand in errands]
-        if settled.rows or results:
+        if settled.rows or results or rehearsed:
             # A crash before this commit leaves nothing of the group, after it all of it.
             self._commit(session, settled)
         else:
             session.rollback()
         return settled, results
+
+    def _place(self, session: Session, head: int, settled: Settled) -> None:
+        if settled.rows:
+            session.insert(settled.rows)
+            if self._inline is not None:
+                added = recorded(settled, self._decode)
+                self._inline.apply(session.transaction, head, added)
+
+    def _rehearse(
+        self, session: Session, save: Append, head: int, versions: dict[UUID, int], into: Settled
+    ) -> None:
+        """Does all that the save would, then undoes it and runs what stands in its place."""
+        assert save.instead is not None  # or it would not be one
+        tx = session.transaction
+        tx.execute("SAVEPOINT rehearsal")
+        tried = settle([save], head, dict(versions), self._now())
+        self._place(session, head, tried)
+        tx.execute("ROLLBACK TO SAVEPOINT rehearsal")
+        tx.execute("RELEASE SAVEPOINT rehearsal")
+        if tried.accepted:
+            save.instead(tx)
+        into.accepted += tried.accepted
+        into.refused += tried.refused
 
     def _begin(self, streams: Collection[UUID]) -> tuple[Session, int, dict[UUID, int]]:
         """On a new connection if the old one died while it was idle."""

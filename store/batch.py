@@ -44,13 +44,17 @@ class Write:
 
 @dataclass(eq=False)
 class Append(Write):
-    """The events of one save."""
+    """The events of one save.
+
+    With `instead` it is a rehearsal: written as any other, undone, and that is run in its place.
+    """
 
     events: Sequence[StoredEvent] = ()
     metadata: bytes = b""
     envelope: Metadata | None = None
     unordered: Collection[UUID] = frozenset()
     expected: Mapping[UUID, int] = field(default_factory=dict)
+    instead: Callable[[LogTransaction], object] | None = None
 
 
 @dataclass(eq=False)

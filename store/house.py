@@ -11,13 +11,29 @@ from typing import NoReturn
 from eventsourcing.persistence import PersistenceError
 
 from gatebook.domain.application.accounts import Accounts
+from gatebook.domain.application.api_keys import ApiKeys
 from gatebook.domain.application.bootstrap import Bootstrap
+from gatebook.domain.application.break_glass import BreakGlass
+from gatebook.domain.application.challenges import Challenges
+from gatebook.domain.application.clients import Clients
 from gatebook.domain.application.core import By, Configuration, Gatebook
+from gatebook.domain.application.credentials import Credentials
+from gatebook.domain.application.enrolments import Enrolments
+from gatebook.domain.application.families import TokenFamilies
+from gatebook.domain.application.federation import Federation, FirstAdminRule
 from gatebook.domain.application.keys import SigningKeys
 from gatebook.domain.application.logins import Logins
+from gatebook.domain.application.oauth import OAuth
+from gatebook.domain.application.passkey_challenges import PasskeyChallenges
+from gatebook.domain.application.passkey_logins import PasskeyLogins
+from gatebook.domain.application.passkeys import Passkeys
 from gatebook.domain.application.passwords import Passwords
+from gatebook.domain.application.providers import Providers
 from gatebook.domain.application.roles import Roles
-from gatebook.domain.application.tokens import TokenFamilies, Tokens
+from gatebook.domain.application.second_factors import SecondFactors
+from gatebook.domain.application.sessions import Sessions
+from gatebook.domain.application.tokens import Tokens
+from gatebook.domain.application.tries import Tries
 from gatebook.domain.envelope import SYSTEM, Recorded, Source
 from gatebook.domain.permissions import ALL
 from gatebook.domain.policy import Lockout, Policy
@@ -25,9 +41,13 @@ from gatebook.domain.ports import Claims, Plaintext
 from gatebook.projections.access_view import AccessView
 from gatebook.projections.engine import ensure
 from gatebook.projections.errors import LogShorter
+from gatebook.projections.federation import FederationView
 from gatebook.projections.inline import Inline
 from gatebook.projections.registry import PROJECTIONS
+from gatebook.store.activity import Activity
+from gatebook.store.client_assertion import ClientAssertions
 from gatebook.store.cursors import Cursors
+from gatebook.store.dpop import DpopVerifier
 from gatebook.store.faults import StoreRefused
 from gatebook.store.hash_gate import HashGate
 from gatebook.store.keyring import Keyring
@@ -36,13 +56,21 @@ from gatebook.store.log import Log
 from gatebook.store.mapper import EventMapper
 from gatebook.store.master_key import open_master_key, read_private_file
 from gatebook.store.names import PrecisNames
+from gatebook.store.oidc import Relying
 from gatebook.store.opening import check_log_exists, open_keys, open_log
+from gatebook.store.outbound import Outbound
 from gatebook.store.passwords import Argon2, Blocklist, Password
+from gatebook.store.pre_login import PreLogins
 from gatebook.store.recorder import LogFactory
 from gatebook.store.refused import RefusedTable
+from gatebook.store.reservations import Reservations
+from gatebook.store.seen import SeenFile, SeenTable
 from gatebook.store.settings import ConfigurationError, Settings
 from gatebook.store.signing import JwsSigner, PublicKey, Verifier
 from gatebook.store.system import SystemClock, SystemIds
+from gatebook.store.throttle import Throttle, buckets_of
+from gatebook.store.totp import TotpCodes
+from gatebook.store.webauthn import WebAuthnCeremonies
 
 RELEASE = metadata.version("gatebook")
 
@@ -69,14 +97,22 @@ class House:
             now=self.clock.now,
             inline=Inline(PROJECTIONS),
         )
-        self.access = AccessView(self.store)
+        self.access = AccessView(self.store, frozenset(settings.sessions.mfa_required_for))
         self.names = PrecisNames(self.keyring)
         self.cursors = Cursors(self.keyring)
         self.refused = RefusedTable(self.store)
+        self.activity = Activity(self.store)
+        self.seen = SeenTable(self.store)
+        self.federations = FederationView(self.store)
+        self.outbound = Outbound(settings.outbound)
+        self.relying = Relying(self.outbound, self.clock)
+        self.pre_logins = PreLogins(self.keyring, self.clock, self.ids)
+        self.guesses = Reservations(self.store, self.clock, self.ids, settings.sign_in_queue)
         self._erasures = -1
         self.purged = 0
         self._wire_checks()
         self._wire_commands()
+        self._wire_federation()
 
     def _wire_checks(self) -> None:
         settings = self.settings
@@ -84,9 +120,23 @@ class House:
         cores = os.cpu_count() or 1
         self.gate = HashGate(settings.path("slots"), cores, settings.hash_queue)
         self.argon2 = Argon2(settings.passwords, self.gate, self._blocklist)
+        self.throttle = Throttle(
+            settings.path("slots") / "throttle.db",
+            buckets_of(settings.limits),
+            self.keyring.derive,
+            self.clock.now,
+        )
         self.verifier = Verifier(
             find_key=self._find_key,
             now=self.clock.now,
+            issuer=settings.issuer,
+            skew=settings.tokens.clock_skew,
+        )
+        self._proofs = SeenFile(settings.path("slots") / "seen.db")
+        self.dpop = DpopVerifier(now=self.clock.now, first=self._proofs.first)
+        self.client_assertions = ClientAssertions(
+            now=self.clock.now,
+            first=self.seen.first,
             issuer=settings.issuer,
             skew=settings.tokens.clock_skew,
         )
@@ -104,15 +154,53 @@ class House:
             envelopes=self.mapper,
             access=self.access,
             refusals=self.refused,
+            guesses=self.guesses,
         )
         self.accounts = Accounts(self.app)
-        self.passwords = Passwords(self.app, self.accounts)
         self.roles = Roles(self.app, self.accounts)
+        self.tries = Tries(self.app)
         families = TokenFamilies(self.app)
         self.tokens = Tokens(self.app, self.accounts, families)
-        self.logins = Logins(self.app, self.accounts, families)
+        self.sessions = Sessions(self.app, self.accounts, families)
+        self.passwords = Passwords(self.app, self.accounts, self.sessions)
+        self.break_glass = BreakGlass(self.app, self.accounts, self.sessions)
+        self.second_factors = SecondFactors(self.app, TotpCodes())
+        self.enrolments = Enrolments(self.app, self.second_factors, self.sessions)
+        self.challenges = Challenges(self.app, self.sessions, self.second_factors)
+        self._wire_passkeys()
+        self.credentials = Credentials(self.app, self.accounts, self.second_factors, self.passkeys)
+        self.logins = Logins(
+            self.app, self.accounts, self.sessions, self.second_factors, self.challenges
+        )
+        self.api_keys = ApiKeys(self.app, self.accounts)
+        self.clients = Clients(self.app, self.accounts)
+        self.oauth = OAuth(self.app, self.clients, self.tokens, families)
         self.keys = SigningKeys(self.app)
-        self.bootstrap = Bootstrap(self.app, self.accounts, self.roles, self.logins)
+        self.bootstrap = Bootstrap(self.app, self.accounts, self.roles, self.sessions)
+
+    def _wire_passkeys(self) -> None:
+        rp_id, origins = self.settings.rp_id, self.settings.passkey_origins
+        ceremonies = WebAuthnCeremonies(rp_id, origins) if rp_id else None
+        challenges = PasskeyChallenges(self.app)
+        self.passkeys = Passkeys(
+            self.app, self.second_factors, self.sessions, challenges, ceremonies
+        )
+        self.passkey_logins = PasskeyLogins(
+            self.app, self.passkeys, self.sessions, self.challenges, challenges
+        )
+
+    def _wire_federation(self) -> None:
+        self.providers = Providers(self.app, self.accounts, self.roles, self.federations)
+        bootstrap = self.settings.bootstrap
+        self.federation = Federation(
+            self.app,
+            self.accounts,
+            self.roles,
+            self.sessions,
+            self.providers,
+            self.federations,
+            FirstAdminRule(frozenset(bootstrap.admin_groups), bootstrap.oidc_provider),
+        )
 
     def prepare(
         self,
@@ -136,6 +224,9 @@ class House:
         except LogShorter as error:
             raise ConfigurationError(str(error)) from error
         self.refused.create()
+        self.activity.create()
+        self.seen.create()
+        self.guesses.create()
         self.bootstrap.prepare(system())
 
     def close(self) -> None:
@@ -144,6 +235,8 @@ class House:
         self.store.close()
         self._table.close()
         self._blocklist.close()
+        self.throttle.close()
+        self._proofs.close()
 
     def plaintext(self, password: str, pointer: str = "/password") -> Plaintext:
         """A password on its way through. Raises InvalidValue for what is not text."""
@@ -229,6 +322,14 @@ def configuration(settings: Settings) -> Configuration:
             session_absolute=int(settings.sessions.absolute),
             password_min_bytes=settings.passwords.min_bytes,
             password_max_bytes=settings.passwords.max_bytes,
+            break_glass=Lockout(
+                settings.breakglass.lockout_threshold,
+                int(settings.breakglass.lockout_duration),
+                int(settings.breakglass.lockout_reset),
+            ),
+            break_glass_expires_after=settings.breakglass.lifetime,
+            break_glass_once=settings.breakglass.once,
+            mfa_required_for=tuple(settings.sessions.mfa_required_for),
         ),
         issuer=settings.issuer,
         audience=settings.audience,

@@ -5,12 +5,12 @@ Each duty is safe to repeat and to be killed in.
 
 from __future__ import annotations
 
+from typing import cast
 from uuid import UUID
 
 from gatebook.domain import attempts
 from gatebook.domain.application.core import DAY, HOUR
-from gatebook.domain.application.logins import NOBODY
-from gatebook.domain.application.passwords import METHOD
+from gatebook.domain.application.tries import NOBODY
 from gatebook.domain.envelope import Entry
 from gatebook.projections.engine import status
 from gatebook.projections.registry import PROJECTIONS
@@ -22,6 +22,9 @@ ANSWERS_KEPT = 2
 
 PRUNE_AFTER = DAY
 
+USES_KEPT = 31 * DAY
+"""How long it is known when a session was last used."""
+
 
 def sweep(house: House) -> None:
     """Runs every duty once."""
@@ -30,6 +33,10 @@ def sweep(house: House) -> None:
     destroy_erased(house)
     summarise_refusals(house, now)
     prune_tokens(house, now)
+    expire_break_glass(house, now)
+    house.guesses.sweep(now)
+    house.seen.sweep(now)
+    house.activity.sweep(now - USES_KEPT)
 
 
 def purge_erased(house: House) -> None:
@@ -73,16 +80,13 @@ def summarise_refusals(house: House, now: int) -> None:
     A crash after the event and before the row goes records the hour twice, with the same times.
     """
     for subject, count, first_at, last_at in house.refused.before(now // HOUR):
-        nobody = subject == NOBODY.bytes
-        account_id = None if nobody else UUID(bytes=subject)
-        stream_id = (
-            attempts.unknown_stream_id(first_at // HOUR)
-            if account_id is None
-            else attempts.stream_id(account_id, METHOD)
-        )
+        account_id, method = UUID(bytes=subject[:16]), subject[16:].decode()
+        counter = attempts.Counter(account_id, cast("attempts.Method", method))
+        nobody = account_id == NOBODY
+        stream_id = attempts.unknown_stream_id(first_at // HOUR) if nobody else counter.stream_id
         event = attempts.LoginRefusedWhileLocked(
-            account_id=account_id,
-            method=METHOD,
+            account_id=None if nobody else account_id,
+            method=method,
             count=count,
             first_at=first_at,
             last_at=last_at,
@@ -91,6 +95,12 @@ def summarise_refusals(house: House, now: int) -> None:
             [Entry(stream_id, 0, event)], system(), now, unordered=frozenset({stream_id})
         )
         house.refused.forget(subject, first_at // HOUR)
+
+
+def expire_break_glass(house: House, now: int) -> None:
+    """Records the end of break-glass credentials whose time is over."""
+    for account_id in house.access.break_glass_due(now):
+        house.break_glass.expire(system(), account_id)
 
 
 def prune_tokens(house: House, now: int) -> None:

@@ -107,6 +107,7 @@ class Log(ABC):
         envelope: Metadata | None = None,
         unordered: Collection[UUID] = frozenset(),
         expected: Mapping[UUID, int] | None = None,
+        instead: Callable[[LogTransaction], object] | None = None,
         timeout: float = 10.0,
     ) -> list[int]:
         """See `Writer.append`."""
@@ -117,6 +118,7 @@ class Log(ABC):
             envelope=envelope,
             unordered=unordered,
             expected=expected,
+            instead=instead,
             timeout=timeout,
         )
 

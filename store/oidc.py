@@ -124,6 +124,30 @@ class Relying:
         separator = "&" if "?" in metadata.authorization_endpoint else "?"
         return f"{metadata.authorization_endpoint}{separator}{query}"
 
+    def end_session_url(
+        self, party: Party, *, post_logout_redirect_uri: str, state: str
+    ) -> str | None:
+        """Where the browser is sent to sign out there (RP-Initiated Logout 1.0, section 2).
+
+        None for a provider that has no such place. Raises FederationRefused when it cannot be
+        asked, or names a place that is not to be reached.
+        """
+        endpoint = self.metadata(party).end_session_endpoint
+        if endpoint is None:
+            return None
+        try:
+            self._outbound.check(endpoint)
+        except (OutboundFailed, OutboundRefused) as error:
+            raise FederationRefused("discovery_failed", str(error)) from error
+        query = urlencode(
+            {
+                "client_id": party.configuration.client_id,
+                "post_logout_redirect_uri": post_logout_redirect_uri,
+                "state": state,
+            }
+        )
+        return f"{endpoint}{'&' if '?' in endpoint else '?'}{query}"
+
     def check_issuer(self, party: Party, given: str | None) -> None:
         """RFC 9207, section 2.4: the `iss` parameter, required where it is advertised."""
         if given is None:
@@ -194,7 +218,7 @@ class Relying:
 
     def _expected(self, c: Configuration) -> Expected:
         now = self._clock.now() // SECOND
-        return Expected(c.issuer, c.client_id, now, c.iat_window // SECOND)
+        return Expected(c.issuer, c.client_id, now, c.iat_window // SECOND, c.at_hash_required)
 
     def _discover(self, issuer: str) -> Metadata:
         url = issuer.rstrip("/") + "/.well-known/openid-configuration"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NoReturn
 from uuid import UUID
 
@@ -25,7 +25,7 @@ from eventsourcing.utils import Environment, EnvType
 
 from gatebook.domain.envelope import Metadata
 from gatebook.store.log import Log
-from gatebook.store.log_reader import LARGEST
+from gatebook.store.log_reader import LARGEST, LogTransaction
 
 ROWS_AT_A_TIME = 500
 STOP_SECONDS = 0.25
@@ -45,6 +45,7 @@ class LogRecorder(ApplicationRecorder):
         envelope: Metadata | None = None,
         unordered: Collection[UUID] = frozenset(),
         expected: Mapping[UUID, int] | None = None,
+        instead: Callable[[LogTransaction], object] | None = None,
         **kwargs: object,
     ) -> Sequence[int]:
         """See `Writer.append`. Returns the positions."""
@@ -56,6 +57,7 @@ class LogRecorder(ApplicationRecorder):
             envelope=envelope,
             unordered=unordered,
             expected=expected,
+            instead=instead,
         )
 
     def select_events(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
+from uuid import UUID
 
 from gatebook.projections.ports import Transaction
 from gatebook.store.log import Log
@@ -39,16 +41,24 @@ class RefusedTable:
         with self._log.writing() as tx:
             tx.execute(_TABLE[self._log.dialect])
 
-    def count(self, key: bytes, at: int) -> None:
+    def count(self, account_id: UUID, method: str, at: int) -> None:
         """One more refusal, in the same group commit that appends go through."""
+        self._log.transact(self.counting(account_id, method, at))
+
+    def counting(self, account_id: UUID, method: str, at: int) -> Callable[[Transaction], None]:
+        """The same, to be run in the place of an append."""
+        subject = account_id.bytes + method.encode()
 
         def run(tx: Transaction) -> None:
-            tx.execute(_COUNT, (key, at // HOUR, at, at))
+            tx.execute(_COUNT, (subject, at // HOUR, at, at))
 
-        self._log.transact(run)
+        return run
 
     def before(self, hour: int) -> list[tuple[bytes, int, int, int]]:
-        """(subject, count, first, last) of every hour that is over, oldest first."""
+        """(subject, count, first, last) of every hour that is over, oldest first.
+
+        A subject is 16 bytes of an account's id and the name of a method.
+        """
         found = self._log.query(
             "SELECT subject, count, first_at, last_at FROM refused WHERE hour < ? "
             "ORDER BY hour, subject",

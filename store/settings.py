@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -19,6 +20,7 @@ THREADS: Final = 24
 """Threads of a worker when none are configured. Most of them wait: for a hash, or for an event."""
 
 PREFIX: Final = "GATEBOOK__"
+FIRST_USE: Final = "first-use"
 _DURATION = re.compile(r"(\d+)(ms|s|m|h|d)", re.ASCII)
 _SIZE = re.compile(r"(\d+)(B|KiB|MiB|GiB)", re.ASCII)
 _MICROSECONDS = {"ms": 1_000, "s": 10**6, "m": 60 * 10**6, "h": 3600 * 10**6, "d": 86400 * 10**6}
@@ -91,10 +93,11 @@ class TokenSettings(_Section, frozen=True):
 
 
 class Sessions(_Section, frozen=True):
-    """How long a browser session lives."""
+    """How long a browser session lives; roles that count only after a sign-in with two factors."""
 
     idle: Duration = Duration(HOUR)
     absolute: Duration = Duration(8 * HOUR)
+    mfa_required_for: list[str] = []
 
 
 class PasswordSettings(_Section, frozen=True):
@@ -126,13 +129,28 @@ class Limits(_Section, frozen=True):
 
 
 class BreakGlass(_Section, frozen=True):
-    """The emergency credential; off unless enabled."""
+    """The emergency credential; off unless enabled.
+
+    `expires_after`: "" (never), "first-use", or a duration like "24h" from when it was set.
+    """
 
     enabled: bool = False
     lockout_threshold: int = 5
     lockout_duration: Duration = Duration(15 * MINUTE)
     lockout_reset: Duration = Duration(HOUR)
     expires_after: str = ""
+
+    @property
+    def once(self) -> bool:
+        """Whether its first use ends a credential."""
+        return self.expires_after == FIRST_USE
+
+    @property
+    def lifetime(self) -> int | None:
+        """Microseconds that a credential counts for; None: no end."""
+        if self.expires_after in ("", FIRST_USE):
+            return None
+        return _parse(self.expires_after, _DURATION, _MICROSECONDS, "a duration like 24h")
 
 
 class BootstrapSettings(_Section, frozen=True):
@@ -234,6 +252,11 @@ class Settings(_Section, frozen=True):
         return min(self.limits.hash_queue or half, half)
 
     @property
+    def sign_in_queue(self) -> int:
+        """Sign-ins that one process works on at once: most of them wait, for a hash or a turn."""
+        return max(1, self.worker_threads * 3 // 4)
+
+    @property
     def public_url(self) -> str:
         """What people reach this service under, without a slash at its end."""
         return (self.server.public_url or f"http://{self.server.listen}").rstrip("/")
@@ -242,6 +265,23 @@ class Settings(_Section, frozen=True):
     def issuer(self) -> str:
         """The `iss` of tokens."""
         return self.tokens.issuer or self.public_url
+
+    @property
+    def rp_id(self) -> str:
+        """The relying party that passkeys are bound to; "" when no name is known for it."""
+        host = urlsplit(self.public_url).hostname or ""
+        named = self.webauthn.rp_id or host
+        try:
+            ipaddress.ip_address(named)
+        except ValueError:
+            return named
+        return ""
+
+    @property
+    def passkey_origins(self) -> list[str]:
+        """The origins whose pages may use passkeys."""
+        split = urlsplit(self.public_url)
+        return self.webauthn.origins or [f"{split.scheme}://{split.netloc}"]
 
     @property
     def audience(self) -> str:
@@ -331,6 +371,7 @@ def _check(settings: Settings, file: Path) -> None:
         )
     if not settings.store.url.startswith(("sqlite:///", "postgresql://")):
         problems.append("[store] url begins with sqlite:/// or postgresql://")
+    problems += _check_break_glass(settings.breakglass)
     if settings.tokens.algorithm not in ("ES256", "EdDSA", "RS256"):
         problems.append("[tokens] algorithm is ES256, EdDSA or RS256")
     if problems:
@@ -367,6 +408,17 @@ def _check_server(server: Server) -> list[str]:
     return problems
 
 
+def _check_break_glass(settings: BreakGlass) -> list[str]:
+    problems = []
+    if settings.lockout_threshold < 1:
+        problems.append("[breakglass] lockout_threshold is at least 1")
+    try:
+        _ = settings.lifetime
+    except ValueError as error:
+        problems.append(f'[breakglass] expires_after is "", "first-use" or a duration: {error}')
+    return problems
+
+
 def _check_numbers(settings: Settings) -> list[str]:
     passwords = settings.passwords
     rules = {
@@ -383,6 +435,14 @@ def _check_numbers(settings: Settings) -> list[str]:
         "[passwords] argon2_memory is at least 8KiB a lane": passwords.argon2_memory
         >= 8 * 1024 * passwords.argon2_parallelism,
         "[lockout] threshold is at least 1": settings.lockout.threshold >= 1,
+        "[limits] login_per_minute and login_burst are at least 1": min(
+            settings.limits.login_per_minute, settings.limits.login_burst
+        )
+        >= 1,
+        "[sessions] idle and absolute are at least one second": min(
+            settings.sessions.idle, settings.sessions.absolute
+        )
+        >= SECOND,
         "[tokens] lifetimes are at least one second": min(
             settings.tokens.access_lifetime,
             settings.tokens.refresh_lifetime,

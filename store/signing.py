@@ -4,32 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import threading
-from base64 import urlsafe_b64decode
 from collections.abc import Callable
 from typing import Any, Final
 
 import jwt
 import msgspec
-from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from gatebook.domain.ports import Claims
+from gatebook.domain.ports import AssertionClaims, Claims
+from gatebook.store import jose
+from gatebook.store.jose import InvalidToken, VerifyingKey
 from gatebook.store.keyring import Keyring, PrivateKey
 
 TYPE: Final = "at+jwt"
-LONGEST: Final = 8192
+ASSERTION_TYPE: Final = "gatebook-assertion+jwt"
 CACHED: Final = 20_000
-_COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
-_LOADERS: Final[dict[str, Callable[[str], Any]]] = {
-    "ES256": ECAlgorithm.from_jwk,
-    "EdDSA": OKPAlgorithm.from_jwk,
-    "RS256": RSAAlgorithm.from_jwk,
-}
-
-
-class InvalidToken(Exception):
-    """Not a token of ours that counts now. The reason is for tests and debugging, not the wire."""
 
 
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,12 +45,21 @@ class JwsSigner:
 
     def sign(self, claims: Claims, kid: str, algorithm: str) -> str:
         """A compact JWS of typ `at+jwt`."""
+        members = {k: v for k, v in msgspec.to_builtins(claims).items() if v not in (None, [], "")}
+        members["roles"] = claims.roles
+        if not claims.cnf:
+            del members["cnf"]
+        return self._signed(members, kid, algorithm, TYPE)
+
+    def sign_assertion(self, claims: AssertionClaims, kid: str, algorithm: str) -> str:
+        """A compact JWS of typ `gatebook-assertion+jwt`, which is no token anywhere."""
+        return self._signed(msgspec.to_builtins(claims), kid, algorithm, ASSERTION_TYPE)
+
+    def _signed(self, members: dict[str, Any], kid: str, algorithm: str, typ: str) -> str:
         key = self._keys.get(kid)
         if key is None:
             key = self._keys.setdefault(kid, self._keyring.signing_key(kid))
-        members = {k: v for k, v in msgspec.to_builtins(claims).items() if v not in (None, [], "")}
-        members["roles"] = claims.roles
-        return jwt.encode(members, key, algorithm=algorithm, headers={"kid": kid, "typ": TYPE})
+        return jwt.encode(members, key, algorithm=algorithm, headers={"kid": kid, "typ": typ})
 
 
 class Verifier:
@@ -80,7 +78,7 @@ class Verifier:
         self._now = now
         self._issuer = issuer
         self._skew = skew // 1_000_000
-        self._loaded: dict[str, tuple[str, Any]] = {}
+        self._loaded: dict[str, VerifyingKey] = {}
         self._verified: dict[bytes, Claims] = {}
         self._guard = threading.Lock()
 
@@ -89,7 +87,7 @@ class Verifier:
 
         Says nothing of revocation: that is asked of the access read model each time.
         """
-        if len(token) > LONGEST or not token.isascii():
+        if len(token) > jose.LONGEST or not token.isascii():
             raise InvalidToken("longer than any token of ours")
         digest = hashlib.sha256(token.encode()).digest()
         claims = self._verified.get(digest)
@@ -100,38 +98,24 @@ class Verifier:
         return claims
 
     def _check(self, token: str) -> Claims:
-        header = self._header(token)
-        algorithm, key = self._key(header.kid)
-        if header.alg != algorithm or header.typ != TYPE:
+        parsed = jose.parse(token)
+        header = jose.read(parsed.header, Header)
+        key = self._key(header.kid)
+        if header.alg != key.algorithm or header.typ != TYPE:
             raise InvalidToken("alg is not the key's, or typ is not at+jwt")
-        try:
-            payload = jwt.api_jws.decode(token, key, algorithms=[algorithm])
-            claims = msgspec.json.decode(_unique(payload), type=Claims)
-        except (jwt.PyJWTError, msgspec.DecodeError, ValueError) as error:
-            raise InvalidToken(str(error)) from error
+        jose.check(parsed, key)
+        claims = jose.read(parsed.payload, Claims)
         if claims.iss != self._issuer:
             raise InvalidToken("another issuer")
         return claims
 
-    def _header(self, token: str) -> Header:
-        if _COMPACT.fullmatch(token) is None:
-            raise InvalidToken("not three parts of base64url")
-        parts = token.split(".")
-        if any(len(part) % 4 == 1 or not _canonical(part) for part in parts):
-            raise InvalidToken("not canonical base64url")
-        try:
-            raw = urlsafe_b64decode(parts[0] + "=" * (-len(parts[0]) % 4))
-            return msgspec.json.decode(_unique(raw), type=Header)
-        except (msgspec.DecodeError, ValueError) as error:
-            raise InvalidToken(str(error)) from error
-
-    def _key(self, kid: str) -> tuple[str, Any]:
+    def _key(self, kid: str) -> VerifyingKey:
         loaded = self._loaded.get(kid)
         if loaded is None:
             found = self._find_key(kid)
             if found is None:
                 raise InvalidToken("unknown kid")
-            loaded = (found.algorithm, _LOADERS[found.algorithm](found.jwk))
+            loaded = jose.public_key(json.loads(found.jwk))
             self._loaded[kid] = loaded
         return loaded
 
@@ -148,24 +132,3 @@ class Verifier:
                 for old in list(self._verified)[: CACHED // 2]:
                     del self._verified[old]
             self._verified[digest] = claims
-
-
-def _unique(raw: bytes) -> bytes:
-    """Refuses JSON with a member twice: readers disagree on which one counts (RFC 8259, 4)."""
-
-    def check(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        members = dict(pairs)
-        if len(members) != len(pairs):
-            raise ValueError("a member stands twice")
-        return members
-
-    json.loads(raw, object_pairs_hook=check)
-    return raw
-
-
-def _canonical(part: str) -> bool:
-    """Whether the unused bits of the last character are zero."""
-    rest = len(part) % 4
-    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-    unused = {0: 0, 2: 0b1111, 3: 0b11}.get(rest, 0)
-    return alphabet.index(part[-1]) & unused == 0

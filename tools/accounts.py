@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import click
 
@@ -143,6 +144,55 @@ def unlock(desk: Desk, named: str) -> None:
     with desk.api() as api:
         api.call("POST", f"/v1/accounts/{api.account_id(named)}/unlock")
     desk.say("The account is unlocked.")
+
+
+@account.command()
+@click.argument("named", metavar="ACCOUNT")
+@click.pass_obj
+def credentials(desk: Desk, named: str) -> None:
+    """List how an account can prove who it is: kinds and dates."""
+    with desk.api() as api:
+        path = f"/v1/accounts/{api.account_id(named)}/credentials"
+        columns = ("id", "kind", "name", "created_at", "last_used_at", "expires_at")
+        desk.table(api.items(path), columns)
+
+
+@account.command("remove-credential")
+@click.argument("named", metavar="ACCOUNT")
+@click.argument("credential_id", metavar="ID")
+@click.pass_obj
+def remove_credential(desk: Desk, named: str, credential_id: str) -> None:
+    """Remove a credential of an account, by the id that `credentials` shows."""
+    with desk.api() as api:
+        path = f"/v1/accounts/{api.account_id(named)}/credentials/{quote(credential_id, safe='')}"
+        api.call("DELETE", path)
+    desk.say("The credential is removed.")
+
+
+@account.command()
+@click.argument("named", metavar="ACCOUNT")
+@click.pass_obj
+def identities(desk: Desk, named: str) -> None:
+    """List the identities at providers that sign in to an account."""
+    with desk.api() as api:
+        found = api.items(f"/v1/accounts/{api.account_id(named)}/identities")
+        desk.table(found, ("id", "provider_id", "linked_at"))
+
+
+@account.command()
+@click.argument("named", metavar="ACCOUNT")
+@click.argument("identity_id", metavar="IDENTITY")
+@click.pass_obj
+def unlink(desk: Desk, named: str, identity_id: str) -> None:
+    """End an identity's link, by the id that `identities` shows. Its roles and sessions end.
+
+    Whoever signs in with it afterwards gets another account, if the provider may create one.
+    """
+    desk.confirm(f"Unlink {named}? The next sign-in with it makes another account.")
+    with desk.api() as api:
+        path = f"/v1/accounts/{api.account_id(named)}/identities/{quote(identity_id, safe='')}"
+        api.call("DELETE", path)
+    desk.say("The identity is unlinked; its roles and all sessions have ended.")
 
 
 @account.command()

@@ -203,12 +203,17 @@ class Api:
 
     def account_id(self, named: str) -> str:
         """The id of an account given by id or username, as the server compares names."""
-        if _ID.fullmatch(named):
+        if is_id(named):
             return named
         found = self.get("/v1/accounts", username=named)["items"]
         if len(found) != 1:
             raise Failed(f"there is no account {named!r}")
         return str(found[0]["id"])
+
+
+def is_id(named: str) -> bool:
+    """Whether it is an id, and no name."""
+    return _ID.fullmatch(named) is not None
 
 
 def local_user() -> str:
@@ -225,15 +230,17 @@ def session_file() -> Path:
     return (Path(base) if base else Path.home() / ".local" / "state") / "gatebook" / "session.json"
 
 
-def read_secret(prompt: str, *, from_stdin: bool, confirm: bool = False) -> str:
+def read_secret(
+    prompt: str, *, from_stdin: bool, confirm: bool = False, option: str = "--password-stdin"
+) -> str:
     """A secret from standard input or a prompt, never from an argument."""
     if from_stdin:
         line = sys.stdin.readline().rstrip("\r\n")
         if not line:
-            raise Failed("standard input holds no password", USAGE)
+            raise Failed(f"standard input holds nothing; {option} reads its first line", USAGE)
         return line
     if not sys.stdin.isatty():
-        raise Failed("there is no terminal to ask on; use --password-stdin", USAGE)
+        raise Failed(f"there is no terminal to ask on; use {option}", USAGE)
     answer: str = click.prompt(prompt, hide_input=True, confirmation_prompt=confirm)
     return answer
 

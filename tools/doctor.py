@@ -13,13 +13,20 @@ import click
 
 from gatebook.domain import administrators
 from gatebook.projections import engine
+from gatebook.projections.audit import AuditFilter, AuditView
 from gatebook.projections.registry import PROJECTIONS
 from gatebook.store.house import House, open_house
 from gatebook.store.passwords import Password
 from gatebook.store.settings import ConfigurationError, Settings
+from gatebook.tools import doctor_providers
 from gatebook.tools.desk import CONFIGURATION, Desk
 
 Finding = dict[str, Any]
+
+RECENT = 30 * 86_400 * 1_000_000
+"""Microseconds."""
+
+MANY = 10_000
 
 
 @click.command()
@@ -56,6 +63,10 @@ def _check(desk: Desk) -> Iterator[Finding]:
         yield _administrators(house)
         yield from _signing(house)
         yield _hashing(house)
+        yield _passkeys(settings)
+        yield _break_glass(house)
+        for outcome in doctor_providers.checked(house):
+            yield _finding(*outcome)
     finally:
         house.close()
 
@@ -136,6 +147,28 @@ def _signing(house: House) -> Iterator[Finding]:
         yield _finding("signing key", "wrong", "its private half is gone", mend)
     else:
         yield _finding("signing key", "good", f"{active[0].algorithm} {active[0].kid[:12]}")
+
+
+def _passkeys(settings: Settings) -> Finding:
+    """Without a name there are no passkeys, which is no fault of a deployment that has none."""
+    if settings.rp_id:
+        return _finding("passkeys", "good", f"bound to {settings.rp_id}")
+    mend = "Set [server] public_url, or [webauthn] rp_id, to a host name."
+    return _finding("passkeys", "good", "off: an IP address is no relying party", mend)
+
+
+def _break_glass(house: House) -> Finding:
+    """No fault while it is on, but nobody should forget that it is, or was used."""
+    now = house.clock.now()
+    wanted = AuditFilter(type="breakglass.login_succeeded", since=now - RECENT)
+    uses = len(AuditView(house.store).query(wanted, limit=MANY))
+    used = f"used {uses} times in 30 days" if uses else "not used in 30 days"
+    mend = "gatebook breakglass status" if uses else ""
+    if not house.settings.breakglass.enabled:
+        return _finding("break-glass", "good", f"off, {used}", mend)
+    count = len(house.access.break_glass(now))
+    found = f"on, {count} credentials, {used}"
+    return _finding("break-glass", "on", found, mend or "Switch it off after the emergency.")
 
 
 def _hashing(house: House) -> Finding:

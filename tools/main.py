@@ -12,7 +12,19 @@ from gatebook.domain.event import UnreadableEvent
 from gatebook.projections.errors import FoldFailed
 from gatebook.store.house import RELEASE
 from gatebook.store.settings import ConfigurationError
-from gatebook.tools import accounts, audit, doctor, keys, projections, roles, serving, tokens
+from gatebook.tools import (
+    accounts,
+    api_keys,
+    audit,
+    break_glass,
+    doctor,
+    keys,
+    oidc,
+    projections,
+    roles,
+    serving,
+    tokens,
+)
 from gatebook.tools.desk import CONFIGURATION, DEFAULT_CONFIG, REFUSED, UNAVAILABLE, Desk, Failed
 
 GLOBAL_FLAGS = frozenset({"--json", "--quiet", "--yes"})
@@ -49,9 +61,12 @@ for command in (
     accounts.account,
     roles.role,
     tokens.token,
+    api_keys.apikey,
     audit.audit,
     projections.projection,
     keys.key,
+    break_glass.breakglass,
+    oidc.oidc,
     *doctor.COMMANDS,
 ):
     gatebook.add_command(command)

@@ -11,7 +11,7 @@ import msgspec
 from gatebook.domain import account as accounts
 from gatebook.domain import administrators, denials, password, username
 from gatebook.domain.account import Account, Profile
-from gatebook.domain.application.core import HOUR, By, Decision, Gatebook, Loaded
+from gatebook.domain.application.core import ATTEMPTS, HOUR, By, Decision, Gatebook, Loaded
 from gatebook.domain.envelope import Entry
 from gatebook.domain.errors import (
     Conflict,
@@ -152,14 +152,21 @@ class Accounts:
 
         return self.run_creation(by, account_id, decide)
 
-    def run_creation(self, by: By, account_id: UUID, decide: Callable[[int], Decision[T]]) -> T:
+    def run_creation(
+        self,
+        by: By,
+        account_id: UUID,
+        decide: Callable[[int], Decision[T]],
+        *,
+        attempts: int = ATTEMPTS,
+    ) -> T:
         """Runs a command that creates an account, and leaves no key behind when it is refused.
 
         When it is not known whether the append took place, the key stays: an account without its
         key could never be read. A crash before the append leaves a key that opens nothing.
         """
         try:
-            return self._app.run(by, decide)
+            return self._app.run(by, decide, attempts=attempts)
         except StoreUnavailable:
             raise
         except Refusal:

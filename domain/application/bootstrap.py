@@ -9,23 +9,25 @@ from gatebook.domain import administrators, deployment, first_admin, policy, sig
 from gatebook.domain.account import Account
 from gatebook.domain.application.accounts import Accounts, AccountView, LoadedAccount
 from gatebook.domain.application.core import By, Decision, Gatebook, Loaded
-from gatebook.domain.application.logins import Logins
 from gatebook.domain.application.roles import Roles
-from gatebook.domain.application.tokens import TokenPair
+from gatebook.domain.application.sessions import Sessions, SignedIn, SignIn
 from gatebook.domain.envelope import Entry, account_actor
 from gatebook.domain.errors import SeatTaken
 from gatebook.domain.permissions import ADMIN
 from gatebook.domain.ports import Plaintext
+from gatebook.domain.proofs import PASSWORD
 
 
 class Bootstrap:
     """Sets a deployment up, and seats its first administrator."""
 
-    def __init__(self, app: Gatebook, accounts_: Accounts, roles: Roles, logins: Logins) -> None:
+    def __init__(
+        self, app: Gatebook, accounts_: Accounts, roles: Roles, sessions: Sessions
+    ) -> None:
         self._app = app
         self._accounts = accounts_
         self._roles = roles
-        self._logins = logins
+        self._sessions = sessions
 
     def prepare(self, by: By) -> None:
         """Records what a log must begin with: the deployment, its roles, its first signing key.
@@ -58,7 +60,7 @@ class Bootstrap:
         """Whether the first-admin seat is free."""
         return self._seat().state.account_id is None
 
-    def with_token(self, by: By, name: str, plaintext: Plaintext) -> TokenPair:
+    def with_token(self, by: By, name: str, plaintext: Plaintext) -> SignedIn:
         """Seats the first admin, who is signed in at once. The token was checked by the caller.
 
         Raises SeatTaken; of any number of racing calls exactly one succeeds.
@@ -68,16 +70,16 @@ class Bootstrap:
         account_id, profile = self._app.ids.account(), self._accounts.profile(name, "", "")
         phc = self._accounts.secret(plaintext, profile)
 
-        def decide(now: int) -> Decision[TokenPair]:
+        def decide(now: int) -> Decision[SignedIn]:
             entries, state, _view = self._admin(account_id, profile, phc, "token", now)
-            opened, pair = self._logins.open_session(
-                account_id,
+            sign_in = SignIn(
+                account_id=account_id,
                 epoch=state.epoch,
                 roles=state.roles(now),
-                amr=("pwd",),
-                failures_before=0,
-                now=now,
+                origin="bootstrap",
+                proofs=(PASSWORD,),
             )
+            opened, pair = self._sessions.open(sign_in, now)
             actor = account_actor(account_id)
             return Decision(pair, entries + opened, subject=account_id, actor=actor)
 

@@ -28,7 +28,18 @@ from gatebook.domain.errors import (
 from gatebook.domain.event import Event
 from gatebook.domain.permissions import ALL
 from gatebook.domain.policy import STREAM_ID, Adopted, Policy, evolve
-from gatebook.domain.ports import Access, Clock, Envelopes, Ids, Keys, Log, Names, Refusals, Signer
+from gatebook.domain.ports import (
+    Access,
+    Clock,
+    Envelopes,
+    Guesses,
+    Ids,
+    Keys,
+    Log,
+    Names,
+    Refusals,
+    Signer,
+)
 from gatebook.domain.session import SessionEnded
 
 ATTEMPTS = 8
@@ -54,6 +65,7 @@ class By(msgspec.Struct, frozen=True):
 
     What is known of an account here was true when the request came in. It is asked again before
     the command is recorded: a command in flight does not outlive its giver's authority.
+    `presented` is the kind and id of what he showed: a token, a session or an API key.
     """
 
     actor: Actor
@@ -62,8 +74,9 @@ class By(msgspec.Struct, frozen=True):
     permissions: frozenset[str] = frozenset()
     account_id: UUID | None = None
     epoch: int = 0
-    token_id: UUID | None = None
+    presented: tuple[str, UUID] | None = None
     session_id: UUID | None = None
+    auth_time: int | None = None
     idempotency: Idempotency | None = None
 
     def may(self, permissions: Iterable[str]) -> None:
@@ -99,6 +112,8 @@ class Decision(msgspec.Struct, Generic[T], frozen=True):
     request's source when nobody is signed in. `actor` is who it turned out to be, when the command
     itself proved that. Streams in `unordered` take their entries at whatever version is next;
     those in `expected` must still stand at these versions, though nothing is appended to them.
+    `counted` (account, method): the entries are not kept but counted. All the work of an append is
+    done, and undone, so that a refusal without an event takes as long as one with.
     """
 
     result: T
@@ -108,6 +123,7 @@ class Decision(msgspec.Struct, Generic[T], frozen=True):
     actor: Actor | None = None
     unordered: frozenset[UUID] = frozenset()
     expected: dict[UUID, int] = {}
+    counted: tuple[UUID, str] | None = None
 
 
 class Configuration(msgspec.Struct, frozen=True):
@@ -145,6 +161,7 @@ class Gatebook(Application[UUID]):
         envelopes: Envelopes,
         access: Access,
         refusals: Refusals,
+        guesses: Guesses,
     ) -> None:
         self._given_factory = factory
         self.configuration = configuration
@@ -157,6 +174,7 @@ class Gatebook(Application[UUID]):
         self.envelopes = envelopes
         self.access = access
         self.refusals = refusals
+        self.guesses = guesses
         self._policy_version = 0
         super().__init__()
 
@@ -202,6 +220,11 @@ class Gatebook(Application[UUID]):
         except AggregateNotFoundError:
             return Loaded(stream_id, 0, initial)
         return loaded
+
+    def version(self, stream_id: UUID) -> int:
+        """The version of a stream; 0 when it has no events."""
+        newest = self.event_log.last(stream_id, 1)
+        return newest[0].version if newest else 0
 
     def tail(self, stream_id: UUID, count: int, initial: S, evolve: Evolve[S]) -> Loaded[S]:
         """Folds the last events of a stream whose events carry their outcome."""
@@ -250,7 +273,12 @@ class Gatebook(Application[UUID]):
         if decision.actor is not None:
             by = msgspec.structs.replace(by, actor=decision.actor)
         try:
-            self.record(entries, by, now, decision.subject, decision.unordered, expected)
+            instead = None
+            if decision.counted is not None:
+                instead = self.refusals.counting(*decision.counted, now)
+            self.record(
+                entries, by, now, decision.subject, decision.unordered, expected, instead=instead
+            )
         except IntegrityError:
             return None
         return decision
@@ -269,11 +297,13 @@ class Gatebook(Application[UUID]):
         for permission in sorted(by.permissions - live.permissions):
             raise Forbidden(permission)
         expected = {by.account_id: live.version}
-        if by.token_id is not None:
-            if self.access.live_token(by.token_id, now) is None:
-                raise InvalidCredentials("The token ended while the request was under way.")
-            newest = self.event_log.last(by.token_id, 1)
-            expected[by.token_id] = newest[0].version if newest else 0
+        if by.presented is not None:
+            kind, presented_id = by.presented
+            if self.access.caller(kind, presented_id, now) is None:
+                raise InvalidCredentials(
+                    "What was presented ended while the request was under way."
+                )
+            expected[presented_id] = self.version(presented_id)
         if by.session_id is not None:
             newest = self.event_log.last(by.session_id, 1)
             if not newest or isinstance(newest[0].event, SessionEnded):
@@ -310,8 +340,13 @@ class Gatebook(Application[UUID]):
         subject: UUID | None = None,
         unordered: frozenset[UUID] = frozenset(),
         expected: dict[UUID, int] | None = None,
+        *,
+        instead: Callable[[Any], None] | None = None,
     ) -> int:
-        """Appends entries in one transaction. Returns the last one's position."""
+        """Appends entries in one transaction. Returns the last one's position.
+
+        `instead`: what the store does in their place, once it has rehearsed the append.
+        """
         envelope = self._envelope(by, now, subject)
         recordings = self.save(
             *entries,
@@ -319,6 +354,7 @@ class Gatebook(Application[UUID]):
             envelope=envelope,
             unordered=unordered,
             expected=expected or {},
+            instead=instead,
         )
         return recordings[-1].notification.id
 

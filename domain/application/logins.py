@@ -1,4 +1,9 @@
-"""Signing in and out. Every refused sign-in costs the same: one hash, one write (DESIGN, law 6)."""
+"""Signing in by name and password. Every refused sign-in costs the same (DESIGN, law 6).
+
+One reservation, one hash and one write, whatever the reason of the refusal; nothing takes longer
+for an account with a longer history. A right password of an account with a second factor is told
+apart: whoever knows it may as well learn that it is not enough.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +11,19 @@ from uuid import UUID
 
 import msgspec
 
-from gatebook.domain import attempts, password, session
+from gatebook.domain import password
 from gatebook.domain.application.accounts import Accounts
-from gatebook.domain.application.core import HOUR, By, Decision, Gatebook, Loaded
-from gatebook.domain.application.tokens import TokenFamilies, TokenPair
-from gatebook.domain.attempts import Attempts, Cause
-from gatebook.domain.envelope import Entry, account_actor, uuid8
-from gatebook.domain.errors import InvalidCredentials, InvalidValue, NotFound
+from gatebook.domain.application.challenges import Challenges, FirstStep
+from gatebook.domain.application.core import By, Decision, Gatebook, Loaded
+from gatebook.domain.application.second_factors import GivenCode, SecondFactors
+from gatebook.domain.application.sessions import Delivery, Sessions, SignedIn, SignIn
+from gatebook.domain.application.tries import NOBODY, Tries
+from gatebook.domain.attempts import Attempts, Cause, Counter
+from gatebook.domain.envelope import Entry, account_actor
+from gatebook.domain.errors import InvalidCredentials, InvalidValue, MfaRequired
+from gatebook.domain.factors import Factors
 from gatebook.domain.ports import LiveAccount, Plaintext
-
-METHOD = "password"
-MAX_UNKNOWN_AN_HOUR = 1_000
-"""Tries at unknown names recorded one by one in an hour; more are counted."""
-
-NOBODY = uuid8(b"nobody")
-"""Stands in for the account of a name that nobody has, so that both take the same path."""
+from gatebook.domain.proofs import PASSWORD
 
 PATIENCE = 64
 """How often a sign-in is decided: giving up would tell a name that is raced for from none."""
@@ -28,203 +31,188 @@ PATIENCE = 64
 REFUSED = "The username or the password is wrong."
 
 
+class Attempt(msgspec.Struct, frozen=True):
+    """A sign-in by password, as it was asked for. `device`: the device cookie, if one was sent.
+
+    `given` is the second factor's code if it came with the password.
+    """
+
+    name: str
+    plaintext: Plaintext
+    delivery: Delivery = Delivery()
+    device: str | None = None
+    given: GivenCode | None = None
+
+
 class _Tried(msgspec.Struct, frozen=True):
     """All that a sign-in is decided from."""
 
-    account_id: UUID
+    counter: Counter
     account: LiveAccount | None
     password: Loaded[password.Password]
     attempts: Loaded[Attempts]
+    factors: Loaded[Factors]
     matched: bool
 
 
 class Logins:
     """The sign-in commands."""
 
-    def __init__(self, app: Gatebook, accounts_: Accounts, families: TokenFamilies) -> None:
+    def __init__(
+        self,
+        app: Gatebook,
+        accounts_: Accounts,
+        sessions: Sessions,
+        second_factors: SecondFactors,
+        challenges: Challenges,
+    ) -> None:
         self._app = app
         self._accounts = accounts_
-        self._families = families
+        self._sessions = sessions
+        self._factors = second_factors
+        self._challenges = challenges
+        self._tries = Tries(app)
 
-    def login(self, by: By, name: str, plaintext: Plaintext) -> TokenPair:
-        """Opens a session for whoever knows the password.
+    def login(self, by: By, attempt: Attempt) -> SignedIn:
+        """Opens a session for whoever knows the password, and the second factor if one is due.
 
-        Raises InvalidCredentials, the same for every cause; the cause is in the log.
+        Raises InvalidCredentials, the same for every cause; the cause is in the log. Raises
+        MfaRequired when the password is right, a second factor is due and no code came with it.
+        A code is a step of its own, recorded and counted as if it had come in a second request.
         """
+        try:
+            return self._by_password(by, attempt)
+        except MfaRequired as due:
+            if attempt.given is None:
+                raise
+            return self._challenges.finish(
+                by, due.mfa_token, attempt.given, attempt.delivery, attempt.device
+            )
 
-        verified: dict[tuple[UUID, int], bool] = {}
+    def _by_password(self, by: By, attempt: Attempt) -> SignedIn:
+        verified: dict[tuple[UUID, int, bool], bool] = {}
+        counter = self._counter(attempt)
 
-        def decide(now: int) -> Decision[TokenPair | None]:
-            tried = self._try(name, plaintext, verified, now)
+        def decide(now: int) -> Decision[SignedIn | None]:
+            tried = self._try(counter, attempt.plaintext, verified, now)
             account = tried.account
             if account is None or account.status == "erased":
-                return self._refuse_unknown(name, now)
+                refusal = InvalidCredentials(REFUSED)
+                return self._tries.refuse_unknown(attempt.name, "password", now, refusal)
             if tried.attempts.state.locked(now):
-                self._app.refusals.count(tried.account_id.bytes, now)
-                raise InvalidCredentials(REFUSED)
+                refusal = InvalidCredentials(REFUSED)
+                return self._tries.refused(counter, tried.attempts, now, refusal)
             cause = _cause(tried)
             if cause is not None:
                 return self._refuse(tried, cause, now)
-            return self._open(tried, account, plaintext, now)
+            return self._open(tried, account, attempt, now)
 
-        pair = self._app.run(by, decide, attempts=PATIENCE)
-        assert pair is not None  # a refusal would have been raised
-        return pair
+        unknown = counter.account_id == NOBODY
+        reserved = (
+            self._tries.reserved_for_name(attempt.name)
+            if unknown
+            else self._tries.reserved(counter)
+        )
+        with reserved:
+            signed_in = self._app.run(by, decide, attempts=PATIENCE)
+        assert signed_in is not None  # a refusal would have been raised
+        return signed_in
 
-    def logout(self, by: By, *, everywhere: bool) -> None:
-        """Ends the caller's session, or all of the account's."""
-        account_id, session_id = by.account_id, by.session_id
-        if account_id is None:
-            raise InvalidCredentials("Nobody is signed in.")
-
-        def decide(now: int) -> Decision[None]:
-            if everywhere or session_id is None:
-                return Decision(None, self._accounts.end_all(account_id, now))
-            current = self._app.load(session_id, session.Session(), session.evolve)
-            return Decision(None, current.entries(session.end("logout", current.state)))
-
-        self._app.run(by, decide)
-
-    def end_session(self, by: By, account_id: UUID, session_id: UUID) -> None:
-        """Ends one session of an account. Raises NotFound when it is not that account's."""
-
-        def decide(now: int) -> Decision[None]:
-            loaded = self._app.load(session_id, session.Session(), session.evolve, of="session")
-            if loaded.state.account_id != account_id:
-                raise NotFound("There is no such session.")
-            self._accounts.load_for_change(by, account_id, now, None)
-            return Decision(None, loaded.entries(session.end("revoked", loaded.state)))
-
-        self._app.run(by, decide)
+    def counter_for(self, account_id: UUID, device: str | None) -> Counter:
+        """The counter that a try at an account's password from a device is held against."""
+        known = self._sessions.devices.known(device, account_id)
+        if known is None:
+            return Counter(account_id, "password")
+        return Counter(account_id, "password", "device", known)
 
     # --- details
 
+    def _counter(self, attempt: Attempt) -> Counter:
+        try:
+            owner = self._accounts.load_name(attempt.name).state.owner
+        except InvalidValue:
+            owner = None
+        return self.counter_for(owner or NOBODY, attempt.device)
+
     def _try(
-        self, name: str, plaintext: Plaintext, verified: dict[tuple[UUID, int], bool], now: int
+        self,
+        counter: Counter,
+        plaintext: Plaintext,
+        verified: dict[tuple[UUID, int, bool], bool],
+        now: int,
     ) -> _Tried:
         """Loads what a sign-in is decided from, and verifies the password against it.
 
-        Nothing here takes longer for an account with a longer history. A verdict on the same
-        version of a password is kept: whoever lost a race for the count of failures costs no
-        second hash.
+        A verdict on the same version of a password is kept: whoever lost a race for the count of
+        failures costs no second hash. While the counter is locked the password is not looked at.
         """
-        app = self._app
-        try:
-            owner = self._accounts.load_name(name).state.owner
-        except InvalidValue:
-            owner = None
-        account_id = owner or NOBODY
+        app, account_id = self._app, counter.account_id
         account = app.access.account(account_id, now)
         held = app.tail(
             password.stream_id(account_id), password.TAIL, password.Password(), password.evolve
         )
-        tries = app.tail(
-            attempts.stream_id(account_id, METHOD), attempts.TAIL, Attempts(), attempts.evolve
-        )
-        version = (account_id, held.version)
-        if version not in verified:
-            verified[version] = plaintext.matches(held.state.phc)
-        return _Tried(account_id, account, held, tries, verified[version])
+        tries = self._tries.load(counter)
+        locked = tries.state.locked(now)
+        verdict = (account_id, held.version, locked)
+        if verdict not in verified:
+            verified[verdict] = plaintext.matches(None if locked else held.state.phc)
+        factors = self._factors.load(account_id)
+        return _Tried(counter, account, held, tries, factors, verified[verdict])
 
-    def _refuse_unknown(self, name: str, now: int) -> Decision[TokenPair | None]:
-        app = self._app
-        stream_id = attempts.unknown_stream_id(now // HOUR)
-        if app.tail(stream_id, 1, None, lambda s, _e: s).version >= MAX_UNKNOWN_AN_HOUR:
-            app.refusals.count(NOBODY.bytes, now)
-            raise InvalidCredentials(REFUSED)
-        failed = attempts.LoginFailed(
-            account_id=None,
-            method=METHOD,
-            cause="unknown-account",
-            matched=False,
-            failures=0,
-            failed_at=now,
-            locked_until=None,
-            policy=app.policy_version,
-            name_hash=app.names.hash(name),
+    def _refuse(self, tried: _Tried, cause: Cause, now: int) -> Decision[SignedIn | None]:
+        entries = self._tries.failed(
+            tried.counter, tried.attempts, cause, now, matched=tried.matched
         )
-        return Decision(
-            None,
-            [Entry(stream_id, 0, failed)],
-            InvalidCredentials(REFUSED),
-            unordered=frozenset({stream_id}),
-        )
-
-    def _refuse(self, tried: _Tried, cause: Cause, now: int) -> Decision[TokenPair | None]:
-        failed = attempts.fail(
-            account_id=tried.account_id,
-            method=METHOD,
-            cause=cause,
-            matched=tried.matched,
-            at=now,
-            state=tried.attempts.state,
-            lockout=self._app.policy.lockout,
-            policy=self._app.policy_version,
-        )
-        return Decision(
-            None,
-            tried.attempts.entries([failed]),
-            InvalidCredentials(REFUSED),
-            subject=tried.account_id,
-        )
+        refusal = InvalidCredentials(REFUSED)
+        return Decision(None, entries, refusal, subject=tried.counter.account_id)
 
     def _open(
-        self, tried: _Tried, account: LiveAccount, plaintext: Plaintext, now: int
-    ) -> Decision[TokenPair | None]:
-        account_id = tried.account_id
-        entries = tried.attempts.entries(
-            attempts.clear(account_id, METHOD, "success", tried.attempts.state)
-        )
-        phc = tried.password.state.phc
-        if phc is not None and plaintext.outdated(phc):
-            secret = password.PasswordSecret(plaintext.rehash())
-            entries += tried.password.entries(
-                [password.PasswordRehashed(account_id=account_id, secret=secret)]
-            )
-        opened, pair = self.open_session(
-            account_id,
-            epoch=account.epoch,
-            roles=account.roles,
-            amr=("pwd",),
-            failures_before=tried.attempts.state.failures,
-            now=now,
-        )
-        actor = account_actor(account_id)
-        # A lock, a new password or a deactivation that came first must win against this success.
+        self, tried: _Tried, account: LiveAccount, attempt: Attempt, now: int
+    ) -> Decision[SignedIn | None]:
+        account_id = account.account_id
+        entries = self._tries.cleared(tried.counter, tried.attempts, "success")
+        rehashed = self._rehashed(tried, attempt.plaintext)
+        entries += rehashed
+        # A lock, a new password, a new factor or a deactivation that came first must win against
+        # this success.
         expected = {
             tried.attempts.stream_id: tried.attempts.version,
             tried.password.stream_id: tried.password.version,
+            tried.factors.stream_id: tried.factors.version,
             account_id: account.version,
         }
-        return Decision(pair, entries + opened, subject=account_id, actor=actor, expected=expected)
+        if tried.factors.state.due:
+            step = FirstStep(
+                account_id=account_id,
+                epoch=account.epoch,
+                proofs=(PASSWORD,),
+                password_version=tried.password.version + len(rehashed),
+                failures_before=tried.attempts.state.failures,
+            )
+            begun, refusal = self._challenges.begin(step, tried.factors.state, now)
+            return Decision(None, entries + begun, refusal, subject=account_id, expected=expected)
+        sign_in = SignIn(
+            account_id=account_id,
+            epoch=account.epoch,
+            roles=account.roles,
+            origin="login",
+            proofs=(PASSWORD,),
+            delivery=attempt.delivery,
+            failures_before=tried.attempts.state.failures,
+        )
+        opened, signed_in = self._sessions.open(sign_in, now)
+        actor = account_actor(account_id)
+        return Decision(
+            signed_in, entries + opened, subject=account_id, actor=actor, expected=expected
+        )
 
-    def open_session(
-        self,
-        account_id: UUID,
-        *,
-        epoch: int,
-        roles: list[str],
-        amr: tuple[str, ...],
-        failures_before: int,
-        now: int,
-    ) -> tuple[list[Entry], TokenPair]:
-        """The entries of a sign-in that succeeded, and the pair it gives."""
-        session_id = self._app.ids.ordered()
-        tokens, key = self._families.next_pair(now)
-        events = session.begin(
-            account_id,
-            epoch=epoch,
-            amr=amr,
-            at=now,
-            failures_before=failures_before,
-            policy=self._app.policy_version,
-            tokens=tokens,
-        )
-        entries = Loaded(session_id, 0, session.Session()).entries(events)
-        pair = self._families.render(
-            session_id, 0, account_id, roles, tokens, key, amr=amr, auth_time=now, now=now
-        )
-        return entries, pair
+    def _rehashed(self, tried: _Tried, plaintext: Plaintext) -> list[Entry]:
+        phc = tried.password.state.phc
+        if phc is None or not plaintext.outdated(phc):
+            return []
+        secret = password.PasswordSecret(plaintext.rehash())
+        event = password.PasswordRehashed(account_id=tried.counter.account_id, secret=secret)
+        return tried.password.entries([event])
 
 
 def _cause(tried: _Tried) -> Cause | None:

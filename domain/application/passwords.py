@@ -5,21 +5,29 @@ from __future__ import annotations
 from uuid import UUID
 
 from gatebook.domain import account as accounts
-from gatebook.domain import attempts, password, session
+from gatebook.domain import password, session
 from gatebook.domain.application.accounts import Accounts, AccountView, LoadedAccount
+from gatebook.domain.application.browser import BrowserSession
 from gatebook.domain.application.core import By, Decision, Gatebook, Loaded
+from gatebook.domain.application.sessions import Sessions
+from gatebook.domain.application.tries import Tries
+from gatebook.domain.attempts import Cause, Counter
+from gatebook.domain.envelope import Entry
 from gatebook.domain.errors import Conflict, InvalidCredentials
 from gatebook.domain.ports import Plaintext
 
-METHOD = "password"
+UNLOCKED = frozenset({"password", "totp", "recovery-code"})
+"""What an operator's unlocking clears. Break-glass has a command of its own."""
 
 
 class Passwords:
     """The password commands."""
 
-    def __init__(self, app: Gatebook, accounts_: Accounts) -> None:
+    def __init__(self, app: Gatebook, accounts_: Accounts, sessions: Sessions) -> None:
         self._app = app
         self._accounts = accounts_
+        self._sessions = sessions
+        self._tries = Tries(app)
 
     def set_password(
         self, by: By, account_id: UUID, plaintext: Plaintext, *, if_match: int | None = None
@@ -28,55 +36,52 @@ class Passwords:
 
         def decide(now: int) -> Decision[AccountView]:
             loaded = self._accounts.load_for_change(by, account_id, now, if_match)
-            return self._new(by, loaded, plaintext, now, origin="reset")
+            view, entries = self._new(loaded, plaintext, now, origin="reset")
+            if by.account_id == account_id:
+                entries += self._kept(by, loaded.state.epoch + 1)
+            return Decision(view, entries, subject=account_id)
 
         return self._app.run(by, decide)
 
-    def change_password(self, by: By, current: Plaintext, new: Plaintext) -> AccountView:
+    def change_password(self, by: By, current: Plaintext, new: Plaintext) -> BrowserSession | None:
         """Sets one's own password; one's other sessions and tokens end, this one stays.
 
-        A wrong current password counts towards the lockout like a refused sign-in.
+        A browser's goes on under a new id, which is returned. A wrong current password counts
+        towards the lockout like a refused sign-in.
         """
         account_id = by.account_id
         if account_id is None:
             raise InvalidCredentials("Nobody is signed in.")
-
+        counter = Counter(account_id, "password")
         verified: dict[int, bool] = {}
 
-        def decide(now: int) -> Decision[AccountView]:
-            held, tries = self.load(account_id), self.load_attempts(account_id)
-            if held.version not in verified:
-                verified[held.version] = current.matches(held.state.phc)
-            matched = verified[held.version]
+        def decide(now: int) -> Decision[BrowserSession | None]:
+            held, tries = self.load(account_id), self._tries.load(counter)
             loaded = self._accounts.load(account_id)
             if tries.state.locked(now):
-                self._app.refusals.count(account_id.bytes, now)
-                raise InvalidCredentials("The password is locked.")
-            if not matched:
-                failed = attempts.fail(
-                    account_id=account_id,
-                    method=METHOD,
-                    cause="wrong-password" if held.state.phc else "no-password",
-                    matched=False,
-                    at=now,
-                    state=tries.state,
-                    lockout=self._app.policy.lockout,
-                    policy=self._app.policy_version,
-                )
+                refusal = InvalidCredentials("The password is locked.")
+                return self._tries.refused(counter, tries, now, refusal)
+            if held.version not in verified:
+                verified[held.version] = current.matches(held.state.phc)
+            if not verified[held.version]:
+                cause: Cause = "wrong-password" if held.state.phc else "no-password"
+                failed = self._tries.failed(counter, tries, cause, now)
                 refusal = InvalidCredentials("The current password is wrong.")
-                return Decision(loaded.view(now), tries.entries([failed]), refusal)
-            return self._new(by, loaded, new, now, origin="changed", tries=tries)
+                return Decision(None, failed, refusal)
+            _view, entries = self._new(loaded, new, now, origin="changed")
+            kept, reissued = self._own_session(by, loaded.state.epoch + 1, now)
+            expected = {tries.stream_id: tries.version}
+            return Decision(reissued, entries + kept, subject=account_id, expected=expected)
 
-        return self._app.run(by, decide)
+        with self._tries.reserved(counter):
+            return self._app.run(by, decide)
 
     def unlock(self, by: By, account_id: UUID) -> None:
         """Clears a lockout."""
 
         def decide(now: int) -> Decision[None]:
             self._accounts.load_for_change(by, account_id, now, None)
-            tries = self.load_attempts(account_id)
-            cleared = attempts.clear(account_id, METHOD, "operator", tries.state)
-            return Decision(None, tries.entries(cleared))
+            return Decision(None, self._tries.unlock(account_id, UNLOCKED, "operator"))
 
         self._app.run(by, decide)
 
@@ -85,37 +90,30 @@ class Passwords:
         stream_id = password.stream_id(account_id)
         return self._app.tail(stream_id, password.TAIL, password.Password(), password.evolve)
 
-    def load_attempts(self, account_id: UUID) -> Loaded[attempts.Attempts]:
-        """What was tried against it."""
-        return self._app.tail(
-            attempts.stream_id(account_id, METHOD),
-            attempts.TAIL,
-            attempts.Attempts(),
-            attempts.evolve,
-        )
+    def _own_session(
+        self, by: By, epoch: int, now: int
+    ) -> tuple[list[Entry], BrowserSession | None]:
+        """What lets the caller's own session live on under the account's new epoch."""
+        entries, reissued = self._sessions.reissue(by, now, epoch=epoch)
+        return (entries, reissued) if reissued is not None else (self._kept(by, epoch), None)
+
+    def _kept(self, by: By, epoch: int) -> list[Entry]:
+        if by.session_id is None:
+            return []
+        current = self._app.load(by.session_id, session.Session(), session.evolve)
+        return current.entries(session.keep(epoch, current.state))
 
     def _new(
-        self,
-        by: By,
-        loaded: LoadedAccount,
-        plaintext: Plaintext,
-        now: int,
-        *,
-        origin: str,
-        tries: Loaded[attempts.Attempts] | None = None,
-    ) -> Decision[AccountView]:
+        self, loaded: LoadedAccount, plaintext: Plaintext, now: int, *, origin: str
+    ) -> tuple[AccountView, list[Entry]]:
         account_id = loaded.loaded.stream_id
         if loaded.state.profile is None or loaded.state.status in ("deleted", "erased"):
             raise Conflict("The account is deleted.")
         phc = self._accounts.secret(plaintext, loaded.state.profile)
         assert phc is not None  # a plaintext was given
-        held, tries = self.load(account_id), tries or self.load_attempts(account_id)
+        held = self.load(account_id)
         events = accounts.decide(accounts.RevokeTokens(), loaded.state)
         entries = loaded.loaded.entries(events)
         entries += held.entries([password.new(account_id, phc, origin)])
-        entries += tries.entries(attempts.clear(account_id, METHOD, "reset", tries.state))
-        if by.account_id == account_id and by.session_id is not None:
-            current = self._app.load(by.session_id, session.Session(), session.evolve)
-            entries += current.entries(session.keep(loaded.state.epoch + 1, current.state))
-        expected = {tries.stream_id: tries.version}
-        return Decision(loaded.after(events, now), entries, subject=account_id, expected=expected)
+        entries += self._tries.unlock(account_id, frozenset({"password"}), "reset")
+        return loaded.after(events, now), entries

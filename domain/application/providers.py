@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from gatebook.domain import account as accounts
 from gatebook.domain import group_mapping, identity, provider
 from gatebook.domain.application.accounts import Accounts
 from gatebook.domain.application.core import By, Decision, Gatebook, Loaded
@@ -102,16 +103,28 @@ class Providers:
         self._app.run(by, decide)
 
     def unlink(self, by: By, account_id: UUID, identity_id: UUID) -> None:
-        """Ends the link between an identity and an account. Raises NotFound."""
+        """Ends the link between an identity and an account. Raises NotFound and LastAdmin.
+
+        The roles that the provider's groups gave go with it: no sign-in would ever take them away.
+        Sessions and tokens end by the account's epoch, so one that is being opened ends too.
+        """
 
         def decide(now: int) -> Decision[None]:
-            self._accounts.load_for_change(by, account_id, now, None)
+            held = self._accounts.load_for_change(by, account_id, now, None).loaded
             loaded = self._app.load(
                 identity_id, identity.Identity(), identity.evolve, of="identity"
             )
-            if loaded.state.account_id != account_id:
+            linked_to, provider_id = loaded.state.account_id, loaded.state.provider_id
+            if linked_to != account_id or provider_id is None:
                 raise NotFound("There is no such identity.")
-            return Decision(None, loaded.entries(identity.unlink(loaded.state)))
+            events = accounts.decide(accounts.RevokeTokens(), held.state)
+            source = group_mapping.source_of(provider_id)
+            for role, grant in sorted(held.state.grants.items()):
+                if grant.source == source:
+                    events += accounts.decide(accounts.RevokeRole(role), held.state)
+            entries = loaded.entries(identity.unlink(loaded.state))
+            entries += self._accounts.with_roster(held, events)
+            return Decision(None, entries, subject=account_id)
 
         self._app.run(by, decide)
 

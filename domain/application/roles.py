@@ -123,6 +123,18 @@ class Roles:
 
         return self._app.run(by, decide)
 
+    def load(self, name: str) -> Loaded[roles.Role]:
+        """A role as defined last; without permissions when there is none."""
+        return self._load(name)
+
+    def grantable(
+        self, by: By, name: str, action: str, target: str, now: int
+    ) -> Loaded[roles.Role]:
+        """A role that the giver may give for good. Raises InvalidValue and Forbidden."""
+        loaded = self._existing(name)
+        self._within(by, loaded.state.permissions or (), action, target, now, lasting=True)
+        return loaded
+
     def built_in(self) -> list[tuple[Loaded[roles.Role], list[roles.Happening]]]:
         """What the log still lacks of the built-in roles as this release has them."""
         pending = []

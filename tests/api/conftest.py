@@ -9,7 +9,7 @@ import pytest
 
 from tests.api.served import ADMIN_PASSWORD, BOOTSTRAP_TOKEN, PASSWORD, Deployment, Served
 
-SECRETS = {ADMIN_PASSWORD, BOOTSTRAP_TOKEN, PASSWORD, "eyJ", "gbr_", "$argon2"}
+SECRETS = {ADMIN_PASSWORD, BOOTSTRAP_TOKEN, PASSWORD, "eyJ", "gbr_", "gbk_", "$argon2"}
 """Whatever of these stands in a log was put there by us."""
 
 SERVER = "workers = 2\nthreads = 4"

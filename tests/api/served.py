@@ -24,6 +24,9 @@ from gatebook.store.settings import Settings
 ADMIN = "first-admin"
 ADMIN_PASSWORD = "salty otter juggles nine lamps"
 PASSWORD = "violet tractor hums at dawn 42"
+ELSEWHERE = {"User-Agent": "curl/8.0"}
+"""Another program than the tests' own: the ten seconds' grace of a renewal is not for it."""
+
 BOOTSTRAP_TOKEN = "bootstrap-4f1c9a77e0d2"
 
 CONFIG = """\
@@ -38,8 +41,13 @@ key_file = "master.key"
 argon2_memory = "64KiB"
 argon2_time = 1
 argon2_parallelism = 1
+[limits]
+login_per_minute = 1000000
+login_burst = 1000000
 [bootstrap]
 token_file = "bootstrap.token"
+[breakglass]
+{breakglass}
 {more}
 """
 
@@ -111,10 +119,20 @@ class Client:
 class Deployment:
     """A configuration and a store; the server on it can be started more than once."""
 
-    def __init__(self, directory: Path, url: str, *, server: str = "", more: str = "") -> None:
+    def __init__(
+        self,
+        directory: Path,
+        url: str,
+        *,
+        server: str = "",
+        more: str = "",
+        breakglass: str = "enabled = true",
+    ) -> None:
         self.directory = directory
         self.config = directory / "gatebook.toml"
-        self.config.write_text(CONFIG.format(url=url, server=server, more=more))
+        self.config.write_text(
+            CONFIG.format(url=url, server=server, more=more, breakglass=breakglass)
+        )
         self.stderr = directory / "stderr"
         write_key_file(directory / "master.key")
         token = directory / "bootstrap.token"

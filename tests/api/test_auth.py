@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.served import PASSWORD, Answer, Served
+from tests.api.served import ELSEWHERE, PASSWORD, Answer, Served
 
 
 def refused(served: Served, username: str, password: str = "quite another thing 7") -> Answer:
@@ -159,17 +159,43 @@ def test_renew(served: Served) -> None:
 
 
 def test_reuse_ends_the_family(served: Served) -> None:
-    """A refresh token shown twice ends its session, and that is an event."""
+    """A refresh token shown again from elsewhere ends its session, and that is an event."""
     account = served.account()
     first = served.client.login(account["username"], PASSWORD)
     old = {"refresh_token": first["refresh_token"]}
     second = served.client.post("/v1/auth/renew", old).body
 
-    assert served.client.post("/v1/auth/renew", old).status == 401
+    assert served.client.post("/v1/auth/renew", old, headers=ELSEWHERE).status == 401
     assert served.client.with_token(second["access_token"]).get("/v1/auth/me").status == 401
     again = {"refresh_token": second["refresh_token"]}
     assert served.client.post("/v1/auth/renew", again).status == 401
     assert served.events(f"&account={account['id']}&type=token.reuse_detected")
+
+
+def test_a_lost_answer_is_given_again(served: Served) -> None:
+    """The same client asks again within ten seconds: the same successor, and no event."""
+    account = served.account()
+    first = served.client.login(account["username"], PASSWORD)
+    old = {"refresh_token": first["refresh_token"]}
+    second = served.client.post("/v1/auth/renew", old).body
+    head = served.head()
+
+    again = served.client.post("/v1/auth/renew", old)
+
+    assert again.status == 200
+    assert again.body["refresh_token"] == second["refresh_token"]
+    said = [
+        served.client.post("/v1/token/validate", {"token": one["access_token"]}).body
+        for one in (second, again.body)
+    ]
+    assert said[0]["valid"]
+    assert said[0] == said[1]
+    assert served.head() == head
+
+    newest = {"refresh_token": second["refresh_token"]}
+    assert served.client.post("/v1/auth/renew", newest).status == 200
+    assert served.client.post("/v1/auth/renew", old).status == 401, "two steps behind is a reuse"
+    assert served.client.post("/v1/auth/renew", newest).status == 401
 
 
 @pytest.mark.parametrize("token", ["", "x", "gbr_", "gbr_" + "A" * 70, "gbr_" + "é" * 70])

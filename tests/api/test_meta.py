@@ -39,11 +39,11 @@ def test_keys_are_public(served: Served) -> None:
 
 @pytest.mark.parametrize("name", ["openid-configuration", "oauth-authorization-server"])
 def test_metadata(served: Served, name: str) -> None:
-    """The metadata names where the keys are, on this very listener, and no grant."""
+    """The metadata names where the keys are, on this very listener, and the grants that work."""
     answer = served.client.get(f"/.well-known/{name}", headers={"Host": "evil.example"})
 
     assert answer.body["jwks_uri"].endswith(f":{served.client.port}/.well-known/jwks.json")
-    assert answer.body["grant_types_supported"] == []
+    assert answer.body["grant_types_supported"] == ["client_credentials", "refresh_token"]
     assert b"evil" not in answer.raw
 
 

@@ -68,7 +68,23 @@ def test_authentication_is_not_ignored(served: Served, name: str) -> None:
     if not operation.definition.raw["security"]:
         assert (
             name.endswith(
-                ("/login", "/renew", "/bootstrap", "/validate", ".json", "/health", "/ready")
+                (
+                    "/login",
+                    "/callback",
+                    "/back-channel-logout",
+                    "/oauth2/token",
+                    "/oauth2/introspect",
+                    "/oauth2/revoke",
+                    "/login/options",
+                    "/login/verify",
+                    "/mfa",
+                    "/renew",
+                    "/bootstrap",
+                    "/validate",
+                    ".json",
+                    "/health",
+                    "/ready",
+                )
             )
             or "/.well-known/" in name
         )

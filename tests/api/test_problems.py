@@ -18,6 +18,10 @@ def made(kind: type[Refusal]) -> Refusal:
         return errors.StaleVersion(1, 2)
     if kind is errors.Forbidden:
         return errors.Forbidden("audit.read")
+    if kind is errors.GrantRefused:
+        return errors.GrantRefused("invalid_scope", "the truth")
+    if kind is errors.MfaRequired:
+        return errors.MfaRequired("gbm_token", ("totp",))
     return kind("the truth")
 
 

@@ -144,16 +144,17 @@ def test_altered_tokens(served: Served, change: Callable[[str], str]) -> None:
 def test_issue_and_revoke(served: Served) -> None:
     """A system account's token works until it is revoked; another of its tokens goes on."""
     machine = served.account("viewer", kind="system", password=None)
-    order = {"account_id": machine["id"], "expires_in": 3600, "scope": "a b"}
+    order = {"account_id": machine["id"], "expires_in": 3600, "scope": "accounts.read b"}
     one, two = (served.admin.post("/v1/token/issue", order) for _ in range(2))
 
     assert one.status == 201
     assert one.headers["Cache-Control"] == "no-store"
     client = served.client.with_token(one.body["access_token"])
     assert client.get("/v1/accounts").status == 200
+    assert client.get("/v1/roles").status == 403, "beyond its scope"
     listed = served.admin.get(f"/v1/accounts/{machine['id']}/tokens").body["items"]
     assert {item["jti"] for item in listed} == {one.body["jti"], two.body["jti"]}
-    assert listed[0]["scope"] == "a b"
+    assert listed[0]["scope"] == "accounts.read b"
     assert served.admin.delete(f"/v1/token/{one.body['jti']}").status == 204
     assert served.admin.delete(f"/v1/token/{one.body['jti']}").status == 204
     assert client.get("/v1/accounts").status == 401

@@ -8,27 +8,47 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.api.served import BOOTSTRAP_TOKEN, PASSWORD, Deployment, Served
+from tests.api.served import BOOTSTRAP_TOKEN, ELSEWHERE, PASSWORD, Deployment, Served
 from tests.attacks.tools import at_once
 
 
 def test_one_refresh_token_64_times_at_once(served: Served) -> None:
-    """Exactly one succession, and the family ends with the first reuse, in the log too."""
+    """One client's 64 uses at once are one succession: all get the same successor."""
     account = served.account()
     pair = served.client.login(account["username"], PASSWORD)
     renewal = {"refresh_token": pair["refresh_token"]}
 
     answers = at_once(64, lambda _: served.client.post("/v1/auth/renew", renewal))
 
-    good = [answer for answer in answers if answer.status == 200]
-    assert len(good) == 1
+    good = [answer.body for answer in answers if answer.status == 200]
+    assert good
+    assert {answer.status for answer in answers} <= {200, 503}
+    assert len({one["refresh_token"] for one in good}) == 1
+    types = [event["type"] for event in served.events(f"&account={account['id']}")]
+    assert types.count("session.rotated") == 1
+    assert types.count("token.reuse_detected") == 0
+
+
+def test_one_refresh_token_from_two_places(served: Served) -> None:
+    """64 uses at once by two clients: one succession at most, and the family ends."""
+    account = served.account()
+    pair = served.client.login(account["username"], PASSWORD)
+    renewal = {"refresh_token": pair["refresh_token"]}
+    places = [{"User-Agent": "curl/8.0"}, {"User-Agent": "Mozilla/5.0 Firefox/140.0"}]
+
+    answers = at_once(
+        64, lambda n: served.client.post("/v1/auth/renew", renewal, headers=places[n % 2])
+    )
+
+    good = [answer.body for answer in answers if answer.status == 200]
+    assert good
     assert {answer.status for answer in answers} <= {200, 401, 503}
-    client = served.client.with_token(good[0].body["access_token"])
+    assert len({one["refresh_token"] for one in good}) == 1
+    client = served.client.with_token(good[0]["access_token"])
     assert client.get("/v1/auth/me").status == 401
-    successor = {"refresh_token": good[0].body["refresh_token"]}
+    successor = {"refresh_token": good[0]["refresh_token"]}
     assert served.client.post("/v1/auth/renew", successor).status == 401
-    events = served.events(f"&account={account['id']}")
-    types = [event["type"] for event in events]
+    types = [event["type"] for event in served.events(f"&account={account['id']}")]
     assert types.count("session.rotated") == 1
     assert types.count("token.reuse_detected") == types.count("session.ended") == 1
 
@@ -42,11 +62,15 @@ def test_after_kill_9(own: Deployment) -> None:
         body = {"username": locked["username"], "password": "a wrong tractor 12"}
         for _ in range(5):
             assert server.client.post("/v1/auth/login", body).status == 401
-        assert server.client.post("/v1/auth/renew", renewal).status == 200
+        answer = server.client.post("/v1/auth/renew", renewal)
         server.process.kill()
         server.process.wait(20)
     with own.served() as server:
-        assert server.client.post("/v1/auth/renew", renewal).status == 401
+        again = server.client.post("/v1/auth/renew", renewal)
+        assert again.status in (200, 401), "within ten seconds, or later on a slow machine"
+        if again.status == 200:
+            assert again.body["refresh_token"] == answer.body["refresh_token"]
+        assert server.client.post("/v1/auth/renew", renewal, headers=ELSEWHERE).status == 401
         body["password"] = PASSWORD
         assert server.client.post("/v1/auth/login", body).status == 401
 

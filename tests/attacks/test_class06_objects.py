@@ -16,9 +16,8 @@ NOBODY = "01890000-0000-4000-8000-000000000000"
 
 
 def path_of(route: Route, **values: str) -> str:
-    filled = {"role": "viewer", "kid": "nokey", "position": "1", "jti": NOBODY}
-    filled |= {"session_id": NOBODY, "account_id": NOBODY, **values}
-    return route.path.format_map(filled)
+    named = {"role": "viewer", "kid": "nokey", "position": "1"}
+    return route.path.format_map(dict.fromkeys(route.parameters, NOBODY) | named | values)
 
 
 def ask(client: Client, route: Route, **values: str) -> Any:

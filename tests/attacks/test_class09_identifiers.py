@@ -10,6 +10,14 @@ import json
 
 import pytest
 
+from gatebook.api.break_glass import uuid_of
+from gatebook.domain.application.break_glass import EmergencySignIn
+from gatebook.domain.application.core import By
+from gatebook.domain.envelope import ANONYMOUS, Source
+from gatebook.domain.errors import InvalidCredentials
+from gatebook.store.house import open_house
+from gatebook.store.settings import Settings
+from tests.api.emergency import CREDENTIALS, EMERGENCY, WRONG
 from tests.api.served import PASSWORD, Served
 from tests.attacks.tools import program
 
@@ -181,3 +189,32 @@ def test_a_username_is_not_an_id(served: Served) -> None:
     victim = served.account()
     for name in (victim["id"], victim["id"].upper(), victim["id"].replace("-", "")):
         assert served.admin.post("/v1/accounts", {"username": name, "type": "human"}).status == 400
+
+
+def test_an_account_id_in_another_spelling(served: Served) -> None:
+    """Break-glass: an id in capitals is the same account and counter; other forms are no id."""
+    account = served.account("admin")
+    body = {"account_id": account["id"], "password": EMERGENCY}
+    assert served.admin.post(CREDENTIALS, body).status == 201
+    house = open_house(Settings.load(served.deployment.config, {}))
+    try:
+        for number, spelled in enumerate(
+            (
+                account["id"].upper(),
+                "{" + account["id"] + "}",
+                f"urn:uuid:{account['id']}",
+                account["id"].replace("-", ""),
+                f" {account['id']}",
+                f"{account['id']}\0",
+            )
+        ):
+            read = uuid_of(spelled)
+            assert (read is not None) == (number == 0), spelled
+            sign_in = EmergencySignIn(spelled, read, house.plaintext(WRONG))
+            by = By(actor=ANONYMOUS, request_id="spelling", source=Source("192.0.2.9", "other"))
+            with pytest.raises(InvalidCredentials):
+                house.break_glass.login(by, sign_in)
+    finally:
+        house.close()
+    failed = served.events(f"&account={account['id']}&type=breakglass.login_failed")
+    assert [event["data"]["failures"] for event in failed] == [1, 1]

@@ -13,23 +13,20 @@ from gatebook.domain.errors import (
     Remembered,
 )
 from gatebook.domain.policy import Lockout
+from gatebook.domain.proofs import PASSWORD
 from tests.domain.story import ALICE, HOUR, JTI, MINUTE, NOON, SECOND, SESSION, given
 
 LOCKOUT = Lockout(threshold=5, duration=15 * MINUTE, reset=HOUR)
 
 
+COUNTER = attempts.Counter(ALICE, "password")
+
+
 def fail(state, at=NOON):
     """One more wrong password."""
-    return attempts.fail(
-        account_id=ALICE,
-        method="password",
-        cause="wrong-password",
-        matched=False,
-        at=at,
-        state=state,
-        lockout=LOCKOUT,
-        policy=1,
-    )
+    failure = attempts.Failure("wrong-password", matched=False, at=at, lockout=LOCKOUT, policy=1)
+    [event] = attempts.fail(COUNTER, failure, state)
+    return event
 
 
 def failures(count, at=NOON):
@@ -75,9 +72,21 @@ def test_the_last_event_is_the_whole_state():
 
 def test_clearing_is_recorded_when_there_is_something_to_forget():
     """A success after failures clears; a success after none records nothing."""
-    assert attempts.clear(ALICE, "password", "success", attempts.Attempts()) == []
-    [event] = attempts.clear(ALICE, "password", "success", failures(3))
+    assert attempts.clear(COUNTER, "success", attempts.Attempts()) == []
+    [event] = attempts.clear(COUNTER, "success", failures(3))
     assert attempts.evolve(failures(3), event) == attempts.Attempts()
+
+
+def test_each_device_and_address_has_a_stream_of_its_own():
+    """What is counted apart is folded from other streams."""
+    counters = [
+        COUNTER,
+        attempts.Counter(ALICE, "totp"),
+        attempts.Counter(ALICE, "password", "device", b"1"),
+        attempts.Counter(ALICE, "password", "device", b"2"),
+        attempts.Counter(ALICE, "password", "address", b"1"),
+    ]
+    assert len({counter.stream_id for counter in counters}) == len(counters)
 
 
 def test_refusals_while_locked_change_nothing():
@@ -97,11 +106,32 @@ def test_a_password_is_the_last_one_set():
     assert given(password.evolve, password.Password(), first, gone).phc is None
 
 
-TOKENS = session.Tokens(JTI, "kid", NOON + 15 * MINUTE, NOON + HOUR)
-OPENED = session.SessionOpened(
-    account_id=ALICE, epoch=2, amr=("pwd",), auth_time=NOON, expires_at=None, tokens=TOKENS
+TOKENS = session.Tokens(JTI, "kid", NOON + 15 * MINUTE)
+OPENING = session.Opening(
+    account_id=ALICE,
+    epoch=2,
+    origin="login",
+    proofs=(PASSWORD,),
+    at=NOON,
+    lifetime=HOUR,
+    failures_before=0,
+    policy=1,
+    tokens=TOKENS,
 )
-SUCCEEDED = session.LoginSucceeded(account_id=ALICE, amr=("pwd",), failures_before=0, policy=1)
+SUCCEEDED = session.LoginSucceeded(
+    account_id=ALICE, proofs=("password",), failures_before=0, policy=1
+)
+OPENED = session.SessionOpened(
+    account_id=ALICE,
+    epoch=2,
+    origin="login",
+    amr=("pwd",),
+    acr="aal1",
+    auth_time=NOON,
+    expires_at=NOON + HOUR,
+    idle=None,
+    tokens=TOKENS,
+)
 
 
 def opened(*past):
@@ -160,7 +190,12 @@ def test_a_session_nobody_opened_cannot_be_renewed():
 def test_a_family_is_bounded():
     """After the last allowed rotation the session ends."""
     many = session.Session(
-        account_id=ALICE, live=True, epoch=2, rotations=session.MAX_ROTATIONS, tokens=TOKENS
+        account_id=ALICE,
+        live=True,
+        epoch=2,
+        expires_at=NOON + HOUR,
+        rotations=session.MAX_ROTATIONS,
+        tokens=TOKENS,
     )
     events = session.renew(renew(rotation=session.MAX_ROTATIONS), many)
     assert events == [session.SessionEnded(account_id=ALICE, cause="rotations")]
@@ -255,7 +290,7 @@ def test_an_answer_is_remembered_for_a_day():
         idempotency.check(b"h", NOON, done, lambda *_asked: None)
 
 
-POLICY = policy.Policy(LOCKOUT, 1, 2, 3, 4, 5, 6, 12, 256)
+POLICY = policy.Policy(LOCKOUT, 1, 2, 3, 4, 5, 6, 12, 256, LOCKOUT)
 
 
 def test_a_policy_is_adopted_when_it_differs():
@@ -267,9 +302,7 @@ def test_a_policy_is_adopted_when_it_differs():
 
 def test_a_proof_opens_a_session():
     """What a sign-in records folds to a session that lives, and may be kept under a new epoch."""
-    events = session.begin(
-        ALICE, epoch=2, amr=("pwd",), at=NOON, failures_before=0, policy=1, tokens=TOKENS
-    )
+    events = session.begin(OPENING)
     assert events == [SUCCEEDED, OPENED]
     state = given(session.evolve, session.Session(), *events)
     assert state.live

@@ -112,22 +112,16 @@ def test_there_is_always_an_administrator_once_there_was_one(steps):
 def test_a_lock_never_allows_more_tries_than_its_threshold(seconds, threshold, duration, reset):
     """Between two locks there are never more counted failures than the threshold."""
     lockout = Lockout(threshold, duration * 1_000_000, reset * 1_000_000)
-    state = attempts.Attempts()
+    counter, state = attempts.Counter(ALICE, "password"), attempts.Attempts()
     since_lock = 0
     for second in seconds:
         at = NOON + second * 1_000_000
         if state.locked(at):
             continue
-        event = attempts.fail(
-            account_id=ALICE,
-            method="password",
-            cause="wrong-password",
-            matched=False,
-            at=at,
-            state=state,
-            lockout=lockout,
-            policy=1,
+        failure = attempts.Failure(
+            "wrong-password", matched=False, at=at, lockout=lockout, policy=1
         )
+        [event] = attempts.fail(counter, failure, state)
         if state.locked_until is not None or at - state.failed_at >= lockout.reset:
             since_lock = 0
         state = attempts.evolve(state, event)
@@ -139,13 +133,19 @@ def test_a_lock_never_allows_more_tries_than_its_threshold(seconds, threshold, d
 @given(st.lists(st.sampled_from(["renew", "replay", "end", "keep"]), max_size=40))
 def test_an_ended_session_stays_ended(steps):
     """Whatever is shown or asked afterwards, no token is given out again."""
-    pair = session.Tokens(JTI, "kid", NOON, NOON + 1_000_000)
-    state = session.evolve(
-        session.Session(),
-        session.SessionOpened(
-            account_id=ALICE, epoch=0, amr=("pwd",), auth_time=NOON, expires_at=None, tokens=pair
-        ),
+    pair = session.Tokens(JTI, "kid", NOON)
+    opened = session.SessionOpened(
+        account_id=ALICE,
+        epoch=0,
+        origin="login",
+        amr=("pwd",),
+        acr="aal1",
+        auth_time=NOON,
+        expires_at=NOON + 1_000_000,
+        idle=None,
+        tokens=pair,
     )
+    state = session.evolve(session.Session(), opened)
     ended = False
     for step in steps:
         rotation = state.rotations if step == "renew" else max(state.rotations - 1, 0)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
+from gatebook.domain import session
 from gatebook.domain.envelope import SYSTEM, Actor, Metadata, Recorded
 from gatebook.domain.event import Event
 from gatebook.projections.engine import ensure
@@ -24,6 +26,7 @@ from gatebook.tools.bench import plain_codec
 
 NOON = 1_750_000_000_000_000
 MINUTE = 60_000_000
+TOKEN_ID = UUID(int=3)
 
 
 class StoppedClock:
@@ -134,3 +137,29 @@ def scratch(folder: Path, name: str = "scratch") -> Iterator[Transaction]:
     finally:
         tx.close()
         path.unlink(missing_ok=True)
+
+
+def session_opened(
+    account_id: UUID,
+    *,
+    jti: UUID | None = TOKEN_ID,
+    kid: str = "k1",
+    epoch: int = 0,
+    expires_at: int = NOON + 10**12,
+    token_expires_at: int | None = None,
+    **more: Any,
+) -> session.SessionOpened:
+    """A sign-in by password; without a jti it is one in a browser, with an hour's idle timeout."""
+    ends_at = expires_at if token_expires_at is None else token_expires_at
+    given: dict[str, Any] = {
+        "account_id": account_id,
+        "epoch": epoch,
+        "origin": "login",
+        "amr": ("pwd",),
+        "acr": "aal1",
+        "auth_time": NOON,
+        "expires_at": expires_at,
+        "idle": None if jti is not None else 60 * MINUTE,
+        "tokens": session.Tokens(jti, kid, ends_at) if jti is not None else None,
+    }
+    return session.SessionOpened(**(given | more))

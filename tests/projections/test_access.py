@@ -6,12 +6,13 @@ from uuid import UUID
 
 import pytest
 
-from gatebook.domain import account, role, session, signing_keys, token
+from gatebook.domain import account, attempts, role, session, signing_keys, token
 from gatebook.domain.event import Event
+from gatebook.domain.policy import Lockout
 from gatebook.projections.access import ACCESS, ACCOUNTS, SESSIONS, TOKENS, fold
 from gatebook.projections.access_view import AccessView, HeldRole
 from gatebook.projections.changes import DropWhere, Patch
-from tests.projections.house import MINUTE, NOON, House, recorded
+from tests.projections.house import MINUTE, NOON, House, recorded, session_opened
 
 ALICE = UUID(int=1)
 SESSION = UUID(int=2)
@@ -21,23 +22,18 @@ PROFILE = account.Profile("alice", "Alice", "alice@example.test")
 
 
 def pair(jti: UUID, minutes: int = 15) -> session.Tokens:
-    """Tokens that end so many minutes after noon, the refresh token an hour later."""
-    return session.Tokens(
-        jti=jti,
-        kid="k1",
-        access_expires_at=NOON + minutes * MINUTE,
-        refresh_expires_at=NOON + (minutes + 60) * MINUTE,
-    )
+    """Tokens that end so many minutes after noon."""
+    return session.Tokens(jti=jti, kid="k1", expires_at=NOON + minutes * MINUTE)
 
 
-def opened(epoch: int = 0, jti: UUID = FIRST, expires_at: int | None = None) -> Event:
-    """Alice signs in."""
-    return session.SessionOpened(
-        account_id=ALICE,
+def opened(epoch: int = 0, jti: UUID = FIRST, minutes: int = 75) -> Event:
+    """Alice signs in with two factors, for so many minutes."""
+    return session_opened(
+        ALICE,
         epoch=epoch,
-        amr=("pwd", "otp"),
-        auth_time=NOON,
-        expires_at=expires_at,
+        expires_at=NOON + minutes * MINUTE,
+        amr=("pwd", "otp", "mfa"),
+        acr="aal2",
         tokens=pair(jti),
     )
 
@@ -73,16 +69,20 @@ def view(house: House) -> AccessView:
 def live(view: AccessView, at: int = NOON) -> list[UUID]:
     """Which of the three tokens count."""
     asked = (FIRST, SECOND, MACHINE_TOKEN)
-    return [jti for jti in asked if view.live_token(jti, at) is not None]
+    return [jti for jti in asked if view.caller("token", jti, at) is not None]
 
 
 def test_a_live_token_says_who_and_what(view: AccessView) -> None:
     """A session's token brings the account, its roles, its permissions and how it was proved."""
-    found = view.live_token(FIRST, NOON)
+    found = view.caller("token", FIRST, NOON)
 
     assert found is not None
-    assert (found.account_id, found.username, found.kind) == (ALICE, "alice", "human")
-    assert (found.session_id, found.amr, found.auth_time) == (SESSION, ["pwd", "otp"], NOON)
+    assert (found.account_id, found.username, found.account_kind) == (ALICE, "alice", "human")
+    assert (found.session_id, found.amr, found.auth_time) == (
+        SESSION,
+        ["pwd", "otp", "mfa"],
+        NOON,
+    )
     assert found.roles == ["viewer"]
     assert found.permissions == {"accounts.read", "roles.read"}
     assert (found.expires_at, found.kid, found.audience) == (NOON + 15 * MINUTE, "k1", "")
@@ -90,7 +90,7 @@ def test_a_live_token_says_who_and_what(view: AccessView) -> None:
 
 def test_a_token_outside_a_session_is_live_as_well(view: AccessView) -> None:
     """A token minted outside a session has no session, no proof, but an audience and a scope."""
-    found = view.live_token(MACHINE_TOKEN, NOON)
+    found = view.caller("token", MACHINE_TOKEN, NOON)
 
     assert found is not None
     assert (found.session_id, found.amr, found.auth_time) == (None, [], None)
@@ -185,7 +185,7 @@ def test_grants_end_at_their_instant(house: House, view: AccessView) -> None:
     assert view.roles_of(ALICE, NOON) == [HeldRole("viewer", NOON + MINUTE)]
     assert view.holders("viewer", NOON) == 1
     for at, expected in ((NOON, ["viewer"]), (NOON + MINUTE, [])):
-        found, seen = view.live_token(FIRST, at), view.account(ALICE, at)
+        found, seen = view.caller("token", FIRST, at), view.account(ALICE, at)
         assert found is not None
         assert seen is not None
         assert found.roles == seen.roles == expected
@@ -263,7 +263,7 @@ def test_pruning_drops_what_expired(house: House, view: AccessView) -> None:
 
     assert house.rows(TOKENS) == []
     assert len(house.rows(SESSIONS)) == 1
-    assert [type(change) for change in fold(recorded(pruned, stream_id=SESSION))] == [DropWhere] * 2
+    assert [type(change) for change in fold(recorded(pruned, stream_id=SESSION))] == [DropWhere] * 3
 
 
 def test_tokens_and_sessions_are_listed(house: House, view: AccessView) -> None:
@@ -279,12 +279,77 @@ def test_tokens_and_sessions_are_listed(house: House, view: AccessView) -> None:
 
 
 def test_a_session_ends_at_its_own_end(house: House, view: AccessView) -> None:
-    """A session with an end of its own is over then, whatever its refresh token says."""
+    """A session is over at its end, and with it whatever renews it."""
     other = UUID(int=4)
-    house.append(other, opened(jti=SECOND, expires_at=NOON + MINUTE))
+    house.append(other, opened(jti=SECOND, minutes=1))
 
     assert len(view.sessions_of(ALICE, NOON)) == 2
     assert [found.session_id for found in view.sessions_of(ALICE, NOON + MINUTE)] == [SESSION]
+
+
+def test_a_session_in_a_browser_is_a_caller(house: House, view: AccessView) -> None:
+    """A session without tokens is found by its own id; one with tokens is not."""
+    browser = UUID(int=5)
+    house.append(browser, session_opened(ALICE, jti=None, expires_at=NOON + 60 * MINUTE))
+
+    found = view.caller("session", browser, NOON)
+    assert found is not None
+    assert (found.session_id, found.idle, found.acr) == (browser, 60 * MINUTE, "aal1")
+    assert view.caller("session", browser, NOON + 60 * MINUTE) is None
+    assert view.caller("session", SESSION, NOON) is None
+    house.append(ALICE, account.AccountDeactivated())
+    assert view.caller("session", browser, NOON) is None
+
+
+def test_roles_that_need_two_factors(house: House, view: AccessView) -> None:
+    """Such a role counts for a sign-in with two factors, and for nothing else of a person."""
+    single = UUID(int=5)
+    house.append(single, session_opened(ALICE, jti=SECOND))
+    strict = AccessView(house.log, frozenset({"viewer"}))
+
+    double, alone, machine = (
+        strict.caller("token", jti, NOON) for jti in (FIRST, SECOND, MACHINE_TOKEN)
+    )
+    assert double is not None
+    assert alone is not None
+    assert machine is not None
+    assert double.roles == ["viewer"]
+    assert (alone.roles, alone.permissions) == ([], frozenset())
+    assert (machine.roles, machine.permissions) == ([], frozenset())
+
+
+def test_a_scope_narrows(house: House, view: AccessView) -> None:
+    """A token's scope takes permissions away and adds none."""
+    narrow = UUID(int=14)
+    event = token.TokenIssued(
+        account_id=ALICE, epoch=0, kid="k1", expires_at=NOON + MINUTE, scope="roles.read keys.read"
+    )
+    house.append(narrow, event)
+    found = view.caller("token", narrow, NOON)
+    assert found is not None
+    assert found.permissions == {"roles.read"}
+
+
+def test_attempts_are_counted_by_their_stream(house: House, view: AccessView) -> None:
+    """The counters that stand above zero are known, until they are cleared."""
+    counter = attempts.Counter(ALICE, "password", "device", b"d")
+    failure = attempts.Failure(
+        "wrong-password", matched=False, at=NOON, lockout=Lockout(5, MINUTE, MINUTE), policy=1
+    )
+    house.append(counter.stream_id, *attempts.fail(counter, failure, attempts.Attempts()))
+    assert view.locked_counters(ALICE) == [(counter.stream_id, "password")]
+
+    cleared = attempts.LockoutCleared(account_id=ALICE, method="password", cause="operator")
+    house.append(counter.stream_id, cleared)
+    assert view.locked_counters(ALICE) == []
+
+
+def test_sessions_are_found_by_what_opened_them(house: House, view: AccessView) -> None:
+    """Changing a credential ends the sessions that it opened, and no other."""
+    emergency = UUID(int=6)
+    house.append(emergency, session_opened(ALICE, jti=None, origin="break-glass"))
+    assert view.sessions_opened_by(ALICE, "break-glass", NOON) == [emergency]
+    assert view.sessions_opened_by(ALICE, "login", NOON) == [SESSION]
 
 
 def test_signing_keys_are_published_until_retired(house: House) -> None:
@@ -325,5 +390,7 @@ def test_every_account_event_moves_the_version(house: House, view: AccessView) -
 
 def test_other_events_change_nothing() -> None:
     """An event that access does not depend on costs no change."""
-    event = session.LoginSucceeded(account_id=ALICE, amr=("pwd",), failures_before=0, policy=1)
+    event = session.LoginSucceeded(
+        account_id=ALICE, proofs=("password",), failures_before=0, policy=1
+    )
     assert list(ACCESS.fold(recorded(event, stream_id=SESSION))) == []

@@ -23,14 +23,12 @@ from gatebook.projections.ports import Transaction
 from gatebook.projections.projection import Projection
 from gatebook.projections.registry import PROJECTIONS
 from gatebook.store.log import Log
-from tests.projections.house import NOON, House, StoppedClock, open_house
+from tests.projections.house import NOON, House, StoppedClock, open_house, session_opened
 
 ALICE, SESSION = UUID(int=1), UUID(int=2)
 CREATED = account.AccountCreated(kind="human", profile=account.Profile("alice"))
-TOKENS = session.Tokens(UUID(int=3), "k", NOON, NOON + 10**12)
-OPENED = session.SessionOpened(
-    account_id=ALICE, epoch=0, amr=(), auth_time=NOON, expires_at=None, tokens=TOKENS
-)
+TOKENS = session.Tokens(UUID(int=3), "k", NOON)
+OPENED = session_opened(ALICE)
 ROTATED = session.SessionRotated(account_id=ALICE, tokens=TOKENS)
 BAD = account.AccountDeactivated()
 

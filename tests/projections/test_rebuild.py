@@ -30,7 +30,14 @@ from gatebook.projections.tables import OLD
 from gatebook.projections.verify import verify
 from gatebook.store.log import Log
 from gatebook.tools.bench.synthesize import synthesize
-from tests.projections.house import NOON, House, StoppedClock, open_house, scratch
+from tests.projections.house import (
+    NOON,
+    House,
+    StoppedClock,
+    open_house,
+    scratch,
+    session_opened,
+)
 
 ROOT = Path(__file__).parents[2]
 CLOCK = StoppedClock()
@@ -217,10 +224,8 @@ def test_a_dry_run_compares_and_leaves_nothing(lived: House, projection: Project
 
 
 ALICE, SESSION, JTI = UUID(int=1), UUID(int=2), UUID(int=3)
-TOKENS = session.Tokens(JTI, "k1", NOON + 10**12, NOON + 10**12)
-OPENED = session.SessionOpened(
-    account_id=ALICE, epoch=0, amr=("pwd",), auth_time=NOON, expires_at=None, tokens=TOKENS
-)
+TOKENS = session.Tokens(JTI, "k1", NOON + 10**12)
+OPENED = session_opened(ALICE, jti=JTI)
 
 
 class Load:
@@ -262,7 +267,7 @@ class Load:
     def read(self) -> None:
         """Alice is always there, and so are her token, her session and her first event."""
         log = self.house.log
-        assert AccessView(log).live_token(JTI, NOON) is not None
+        assert AccessView(log).caller("token", JTI, NOON) is not None
         assert AccessView(log).account(ALICE, NOON) is not None
         assert AccountsView(log).page(AccountFilter(q="alice"), limit=5, at=NOON)
         assert SessionsView(log).page(ALICE, limit=5, at=NOON)[0].live

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from gatebook.domain import account, session
+from gatebook.domain import account
 from gatebook.projections import audit, engine
 from gatebook.projections.access import ACCESS
 from gatebook.projections.digest import digest
@@ -20,17 +20,21 @@ from gatebook.projections.tables import Kind, Table
 from gatebook.projections.verify import Verdict, verify
 from gatebook.store.log import Log
 from gatebook.tools.bench.synthesize import synthesize
-from tests.projections.house import NOON, House, StoppedClock, scratch
+from tests.projections.house import House, StoppedClock, scratch, session_opened
+from tests.wire.samples import ENTRIES
+
+RARE = (
+    "api_key.created.1",
+    "breakglass.credential_set.1",
+    "provider.created.1",
+    "group_mapping.added.1",
+    "identity.linked.1",
+    "session.federated.1",
+)
+"""Topics that the synthetic log has none of, each with a table of its own."""
 
 CREATED = account.AccountCreated(kind="human", profile=account.Profile("alice"))
-OPENED = session.SessionOpened(
-    account_id=UUID(int=1),
-    epoch=0,
-    amr=("pwd",),
-    auth_time=NOON,
-    expires_at=None,
-    tokens=session.Tokens(UUID(int=3), "k1", NOON + 10**12, NOON + 10**12),
-)
+OPENED = session_opened(UUID(int=1))
 EVERY_TABLE = [(projection, table) for projection in PROJECTIONS for table in projection.tables]
 
 
@@ -40,10 +44,12 @@ def quiet(_done: int, _total: int) -> None:
 
 @pytest.fixture
 def lived(log: Log) -> House:
-    """A store with a log of 1,000 events, all read models level with it."""
+    """A store with a log of a thousand events, all read models level with it."""
     synthesize(log, 1_000, seed=5)
-    engine.ensure(log, PROJECTIONS, StoppedClock())
     house = House(log)
+    for number, topic in enumerate(RARE):
+        house.append(UUID(int=77 + number), ENTRIES[topic].event)
+    engine.ensure(log, PROJECTIONS, StoppedClock())
     house.follow()
     return house
 

@@ -13,7 +13,7 @@ from gatebook.projections.accounts import AccountFilter, AccountsView
 from gatebook.projections.audit import AuditFilter, AuditView
 from gatebook.projections.changes import Patch, Put
 from gatebook.projections.sessions import SessionsView
-from tests.projections.house import MINUTE, NOON, House, recorded
+from tests.projections.house import MINUTE, NOON, House, recorded, session_opened
 
 ALICE, BOB, ROBOT = UUID(int=1), UUID(int=2), UUID(int=3)
 
@@ -121,21 +121,8 @@ def test_events_without_their_key_fold_to_nulls() -> None:
 
 
 def opened(account_id: UUID, epoch: int = 0) -> session.SessionOpened:
-    """A session whose refresh token lasts an hour."""
-    tokens = session.Tokens(
-        jti=UUID(int=50),
-        kid="k",
-        access_expires_at=NOON + MINUTE,
-        refresh_expires_at=NOON + 60 * MINUTE,
-    )
-    return session.SessionOpened(
-        account_id=account_id,
-        epoch=epoch,
-        amr=("pwd",),
-        auth_time=NOON,
-        expires_at=None,
-        tokens=tokens,
-    )
+    """A session that lasts an hour."""
+    return session_opened(account_id, epoch=epoch, expires_at=NOON + 60 * MINUTE)
 
 
 def test_sessions_are_listed_with_their_end(people: House) -> None:
@@ -143,7 +130,9 @@ def test_sessions_are_listed_with_their_end(people: House) -> None:
     first, second = UUID(int=21), UUID(int=22)
     people.append(first, opened(ALICE))
     people.append(second, opened(ALICE), at=NOON + 5)
-    rotated = session.SessionRotated(account_id=ALICE, tokens=opened(ALICE).tokens)
+    rotated = session.SessionRotated(
+        account_id=ALICE, tokens=session.Tokens(UUID(int=50), "k", NOON + MINUTE)
+    )
     people.append(first, rotated, rotated, at=NOON + 7)
     people.append(second, session.SessionEnded(account_id=ALICE, cause="logout"), at=NOON + 8)
     people.follow()
@@ -177,14 +166,7 @@ def test_pruning_bounds_the_sessions(people: House) -> None:
     ended, ran_out, kept = UUID(int=21), UUID(int=22), UUID(int=23)
     people.append(ended, opened(ALICE), session.SessionEnded(account_id=ALICE, cause="revoked"))
     people.append(ran_out, opened(ALICE))
-    later = session.SessionOpened(
-        account_id=ALICE,
-        epoch=0,
-        amr=(),
-        auth_time=NOON,
-        expires_at=None,
-        tokens=session.Tokens(UUID(int=51), "k", NOON, NOON + 200 * MINUTE),
-    )
+    later = session_opened(ALICE, expires_at=NOON + 200 * MINUTE)
     people.append(kept, later)
     people.append(token.PRUNING_STREAM_ID, token.TokensPruned(before=NOON + 61 * MINUTE))
     people.follow()

@@ -66,10 +66,17 @@ class Accounts(RuleBasedStateMachine):
 
     # --- speaking
 
-    def _call(self, by: Holder | None, method: str, path: str, body: Any = None) -> Answer:
+    def _call(
+        self,
+        by: Holder | None,
+        method: str,
+        path: str,
+        body: Any = None,
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
         type(self).requests += 1
         token = by.access if by is not None else None
-        return self.served.client.with_token(token).call(method, path, body)
+        return self.served.client.with_token(token).call(method, path, body, headers)
 
     def _compare(self, expected: Expected, answer: Answer, target: Account | None = None) -> bool:
         """Whether it was done. Fails on any difference, in the answer or in the account."""

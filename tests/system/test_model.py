@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import multiple, rule, run_state_machine_as_test
 
-from tests.api.served import PASSWORD, Served
+from tests.api.served import ELSEWHERE, PASSWORD, Served
 from tests.system.beside import Accounts, accounts, anyone, holders, names, passwords, roles
 from tests.system.conftest import IN_CI
 from tests.system.model import Account, Holder
@@ -71,11 +71,19 @@ class Beside(Accounts):
 
     @rule(holder=holders, old=st.sampled_from([False, False, False, True]))
     def renew(self, holder: Holder, *, old: bool) -> None:
+        """With the newest token; or with one used before, from another program."""
         if not holder.is_session:
             return
-        token = holder.used[-1] if old and holder.used else holder.refresh
+        old = old and bool(holder.used)
+        token = holder.used[-1] if old else holder.refresh
         expected = self.model.renew(holder, token)
-        answer = self._call(None, "POST", "/v1/auth/renew", {"refresh_token": token})
+        answer = self._call(
+            None,
+            "POST",
+            "/v1/auth/renew",
+            {"refresh_token": token},
+            headers=ELSEWHERE if old else {},
+        )
         if self._compare(expected, answer):
             before = holder.access
             holder.used.append(holder.refresh)

@@ -102,8 +102,7 @@ class Life:
         return session.Tokens(
             jti=self._id(),
             kid="key-1",
-            access_expires_at=self._at + 15 * MINUTE,
-            refresh_expires_at=self._at + 60 * MINUTE,
+            expires_at=self._at + 15 * MINUTE,
         )
 
     def _sign_in(self) -> Save:
@@ -111,14 +110,17 @@ class Life:
         pair = self._pair()
         self._sessions.append((session_id, account_id, pair.jti))
         proved = session.LoginSucceeded(
-            account_id=account_id, amr=("pwd",), failures_before=0, policy=1
+            account_id=account_id, proofs=("password",), failures_before=0, policy=1
         )
         opened = session.SessionOpened(
             account_id=account_id,
             epoch=self._epochs[account_id],
+            origin="login",
             amr=("pwd",),
+            acr="aal1",
             auth_time=self._at,
-            expires_at=None,
+            expires_at=self._at + 60 * MINUTE,
+            idle=None,
             tokens=pair,
         )
         return self._by(account_id), [
@@ -155,7 +157,7 @@ class Life:
             locked_until=None,
             policy=1,
         )
-        stream_id = attempts.stream_id(account_id, "password")
+        stream_id = attempts.Counter(account_id, "password").stream_id
         return self._by(None), [self._place(stream_id, failed)]
 
     def _issue(self) -> Save:
