@@ -70,6 +70,10 @@ def test_authentication_is_not_ignored(served: Served, name: str) -> None:
             name.endswith(
                 (
                     "/login",
+                    "/second-factor",
+                    "POST /logout",
+                    "/static/passkey.js",
+                    "/static/style.css",
                     "/callback",
                     "/back-channel-logout",
                     "/oauth2/token",

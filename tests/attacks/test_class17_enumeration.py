@@ -11,6 +11,8 @@ import re
 import statistics
 import time
 
+import pytest
+
 from tests.api.served import PASSWORD, Served
 from tests.attacks.tools import at_once
 
@@ -121,6 +123,7 @@ def _apart(served: Served, known: str) -> list[float]:
     return found
 
 
+@pytest.mark.alone
 def test_the_clock_says_nothing(served: Served) -> None:
     """A known and an unknown name take the same time.
 
@@ -131,6 +134,7 @@ def test_the_clock_says_nothing(served: Served) -> None:
     assert min(found) < CLOSE, found
 
 
+@pytest.mark.alone
 def test_the_clock_says_nothing_of_a_long_history(served: Served) -> None:
     """Nor when much has happened to the account."""
     account = served.account()

@@ -19,6 +19,8 @@ from tests.api.served import PASSWORD, Deployment, Served
 from tests.system.conftest import IN_CI
 from tests.system.equivalence import Interval, Request, Stopwatch, interval, sampled
 
+pytestmark = pytest.mark.alone
+
 WRONG = "not the tractor of anybody 5"
 REFERENCE = "wrong"
 AGAIN = "wrong, again"
