@@ -15,10 +15,10 @@ import msgspec
 from gatebook.api import presented
 from gatebook.api.problems import Problem, unauthenticated
 from gatebook.api.route import Need
+from gatebook.domain.access import Caller
 from gatebook.domain.application.browser import Browser
 from gatebook.domain.errors import Forbidden, InvalidCredentials
 from gatebook.domain.permissions import ALL
-from gatebook.domain.ports import Caller
 from gatebook.store.dpop import Request
 from gatebook.store.house import House, system
 

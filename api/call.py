@@ -13,11 +13,11 @@ from gatebook.api.metrics import Metrics
 from gatebook.api.reply import Rendered, Reply, recall, remember, render
 from gatebook.api.site import Site
 from gatebook.domain import idempotency
+from gatebook.domain.access import Caller
 from gatebook.domain.application.core import By, Idempotency, local
 from gatebook.domain.application.sessions import Delivery
 from gatebook.domain.envelope import ANONYMOUS, Source, account_actor, uuid8_of
 from gatebook.domain.errors import Remembered
-from gatebook.domain.ports import Caller
 from gatebook.store.house import House
 
 B = TypeVar("B")
@@ -101,6 +101,7 @@ class Call(msgspec.Struct, Generic[B, Q], frozen=True):
             presented=(principal.kind, principal.id),
             session_id=principal.session_id,
             auth_time=principal.auth_time,
+            narrowed=bool(principal.scope),
         )
 
     def command(

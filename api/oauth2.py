@@ -20,12 +20,13 @@ from gatebook.api.oauth2_schemas import (
 )
 from gatebook.api.problems import Problem
 from gatebook.api.reply import Reply
+from gatebook.domain.access import Caller
 from gatebook.domain.application.core import By
 from gatebook.domain.application.families import CLIENT_ID, SECOND, TokenPair
 from gatebook.domain.application.oauth import Asked
 from gatebook.domain.application.tokens import IssuedToken
 from gatebook.domain.errors import GrantRefused, InvalidCredentials
-from gatebook.domain.ports import Caller, Claims
+from gatebook.domain.ports import Claims
 from gatebook.store.dpop import Request
 
 F = TypeVar("F")

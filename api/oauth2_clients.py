@@ -14,11 +14,11 @@ from gatebook.api.call import Call
 from gatebook.api.decoding import unquoted
 from gatebook.api.oauth2_errors import INVALID_REQUEST, OAuthError
 from gatebook.api.problems import Problem
+from gatebook.domain.access import Caller
 from gatebook.domain.application.core import By
 from gatebook.domain.application.families import CLIENT_ID
 from gatebook.domain.client import PRIVATE_KEY_JWT, SECRET_BASIC, SECRET_POST, Client
 from gatebook.domain.envelope import account_actor
-from gatebook.domain.ports import Caller
 from gatebook.store.house import House
 from gatebook.store.jose import InvalidToken
 

@@ -16,8 +16,8 @@ from gatebook.api.schemas import Nothing, Paging
 from gatebook.domain.application.passkey_challenges import LIFETIME
 from gatebook.domain.application.passkey_logins import PasskeyAttempt
 from gatebook.domain.application.passkeys import PasskeyView
+from gatebook.domain.ceremonies import ShownAssertion, ShownAttestation
 from gatebook.domain.passkey import Passkey
-from gatebook.domain.ports import ShownAssertion, ShownAttestation
 from gatebook.store.webauthn import ALGORITHMS
 
 TIMEOUT: Final = LIFETIME // 1_000

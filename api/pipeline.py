@@ -19,9 +19,9 @@ from gatebook.api.reply import Rendered, Reply, recall, render
 from gatebook.api.route import Route
 from gatebook.api.site import Site
 from gatebook.api.source import client_address, user_agent_class
+from gatebook.domain.access import Caller
 from gatebook.domain.envelope import Source
 from gatebook.domain.errors import Refusal, Remembered
-from gatebook.domain.ports import Caller
 from gatebook.store.dpop import Request
 from gatebook.store.house import House
 

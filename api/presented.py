@@ -11,8 +11,9 @@ import msgspec
 from gatebook.api import headers
 from gatebook.api.problems import Problem, unauthenticated
 from gatebook.domain import api_key
+from gatebook.domain.access import Caller
 from gatebook.domain.application.families import SECOND
-from gatebook.domain.ports import Caller, Claims
+from gatebook.domain.ports import Claims
 from gatebook.store.dpop import InvalidProof, Request
 from gatebook.store.house import House
 from gatebook.store.jose import ALGORITHMS, InvalidToken

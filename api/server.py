@@ -15,7 +15,8 @@ from gatebook.api import logs
 from gatebook.api.supervisor import Place, Supervisor
 from gatebook.projections.errors import FoldFailed
 from gatebook.store.house import open_house
-from gatebook.store.settings import ConfigurationError, Settings, split_address
+from gatebook.store.setting_checks import split_address
+from gatebook.store.settings import ConfigurationError, Settings
 
 REFUSED: Final = 78
 BACKLOG: Final = 1024

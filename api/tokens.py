@@ -19,8 +19,9 @@ from gatebook.api.credential_schemas import (
 from gatebook.api.presented import KeyClaims
 from gatebook.api.reply import Reply
 from gatebook.api.schemas import Paging
+from gatebook.domain.access import Caller
 from gatebook.domain.application.tokens import IssuedToken
-from gatebook.domain.ports import Caller, Claims
+from gatebook.domain.ports import Claims
 from gatebook.projections import access_view
 
 

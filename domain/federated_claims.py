@@ -78,7 +78,7 @@ def email(claims: Mapping[str, Any], allowed_domains: Sequence[str]) -> str:
     """
     address = claims.get("email")
     verified = claims.get("email_verified") is True
-    well_formed = isinstance(address, str) and len(address) <= 254 and address.count("@") == 1
+    well_formed = isinstance(address, str) and _is_address(address)
     if not allowed_domains:
         return str(address) if well_formed and verified else ""
     if not well_formed:
@@ -104,6 +104,12 @@ def methods(claims: Mapping[str, Any]) -> tuple[str, ...]:
     if not isinstance(amr, list) or not all(isinstance(one, str) for one in amr):
         return ()
     return tuple(one for one in amr if one.isascii() and one.isidentifier())[:10]
+
+
+def _is_address(text: str) -> bool:
+    """One that an account may have, too."""
+    local, _, domain = text.partition("@")
+    return bool(local and domain) and "@" not in domain and len(text) <= 254 and text.isprintable()
 
 
 def _at(claims: Mapping[str, Any], path: str) -> Any:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
 
 from gatebook.domain.envelope import Metadata, Recorded, Source
-from gatebook.domain.passkey import Assertion
 from gatebook.domain.policy import Lockout
 
 
@@ -219,59 +218,6 @@ class Codes(Protocol):
         ...
 
 
-class ShownAttestation(msgspec.Struct, frozen=True):
-    """What a browser says of a passkey it made (RegistrationResponseJSON), in bytes."""
-
-    credential_id: bytes
-    client_data: bytes
-    attestation_object: bytes
-    transports: tuple[str, ...]
-
-
-class ShownAssertion(msgspec.Struct, frozen=True):
-    """What a browser says of a passkey it used (AuthenticationResponseJSON), in bytes."""
-
-    credential_id: bytes
-    client_data: bytes
-    authenticator_data: bytes
-    signature: bytes
-    user_handle: bytes | None
-
-
-class Attested(msgspec.Struct, frozen=True):
-    """A new passkey, as its authenticator vouches for it. `attestation` is the format."""
-
-    public_key: bytes
-    sign_count: int
-    backup_eligible: bool
-    backed_up: bool
-    user_verified: bool
-    aaguid: str
-    attestation: str
-
-
-class Ceremonies(Protocol):
-    """The two ceremonies of WebAuthn Level 3, without state: what the bytes alone can tell."""
-
-    def challenge_of(self, client_data: bytes) -> bytes:
-        """The challenge that a browser answered. Raises InvalidCredentials for malformed data."""
-        ...
-
-    def attested(self, shown: ShownAttestation) -> Attested:
-        """Section 7.1, steps 5 to 26. The challenge is the caller's to check.
-
-        Raises InvalidCredentials with the step that failed.
-        """
-        ...
-
-    def asserted(self, shown: ShownAssertion, public_key: bytes) -> Assertion | None:
-        """Section 7.2, steps 8 to 18 and 21 to 23. The challenge is the caller's to check.
-
-        None: all is well but the signature. Raises InvalidCredentials with the step that failed.
-        """
-        ...
-
-
 class Refusals(Protocol):
     """Counts of what was refused without an event: throwaway, coarse, bounded."""
 
@@ -282,136 +228,3 @@ class Refusals(Protocol):
     def counting(self, account_id: UUID, method: str, at: int) -> Callable[[Any], None]:
         """The same, for the store to run in the place of an append that it rehearses."""
         ...
-
-
-class LiveAccount(msgspec.Struct, frozen=True):
-    """An account as access decisions see it now."""
-
-    account_id: UUID
-    username: str | None
-    kind: str
-    status: str
-    epoch: int
-    version: int
-    roles: list[str]
-    permissions: frozenset[str]
-
-
-class Caller(msgspec.Struct, frozen=True):
-    """Who calls, and what he may do now: what he presented counts, and so does his account.
-
-    `id` is that of what he presented: an access token's jti, a session (its cookie) or an API key.
-    `scope` narrows the permissions when it is not empty. `jkt` names the key that a proof of
-    possession is due for. Times in microseconds.
-    """
-
-    kind: Literal["token", "session", "api-key", "local"]
-    id: UUID
-    account_id: UUID
-    username: str | None
-    account_kind: str
-    session_id: UUID | None
-    epoch: int
-    roles: list[str]
-    permissions: frozenset[str]
-    amr: list[str]
-    acr: str
-    auth_time: int | None
-    expires_at: int | None
-    kid: str
-    audience: str
-    scope: str
-    jkt: str
-    origin: str
-    opened_at: int
-    idle: int | None
-
-
-class HeldCredential(msgspec.Struct, frozen=True):
-    """A credential that an account has, by the id of its stream. Times in microseconds."""
-
-    credential_id: UUID
-    account_id: UUID
-    kind: str
-    created_at: int
-    expires_at: int | None
-    detail: str | None
-
-
-class Access(Protocol):
-    """What decides access: written in the append's own transaction, so never stale."""
-
-    def account(self, account_id: UUID, at: int) -> LiveAccount | None: ...
-
-    def caller(self, kind: str, presented_id: UUID, at: int) -> Caller | None:
-        """Who presents a "token", "session" or "api-key" of that id; None if it does not count."""
-        ...
-
-    def api_key_digest(self, key_id: UUID) -> bytes | None:
-        """The SHA-256 of an API key's secret; None when there is no such key."""
-        ...
-
-    def live_api_keys(self, account_id: UUID, at: int) -> int:
-        """How many API keys of an account count at an instant."""
-        ...
-
-    def token_owner(self, jti: UUID) -> tuple[UUID, UUID | None] | None:
-        """(account, session) of a token that has not been dropped; None when there is none."""
-        ...
-
-    def anything_lives(self, account_id: UUID, at: int) -> bool:
-        """Whether a session or a token of the account counts, or could be renewed."""
-        ...
-
-    def reach(self, account_id: UUID, at: int) -> dict[str, int | None]:
-        """Each permission an account holds, and until when (None: no end)."""
-        ...
-
-    def permissions_of(self, role: str) -> frozenset[str] | None:
-        """A role's permissions; None when there is no such role."""
-        ...
-
-    def credentials_of(self, account_id: UUID) -> list[HeldCredential]:
-        """An account's credentials, oldest first."""
-        ...
-
-    def locked_counters(self, account_id: UUID) -> list[tuple[UUID, str]]:
-        """(stream, method) of every counter of failures of an account that stands above zero."""
-        ...
-
-    def sessions_opened_by(self, account_id: UUID, origin: str, at: int) -> list[UUID]:
-        """An account's live sessions that one way of signing in has opened."""
-        ...
-
-    def holders(self, role: str, at: int) -> int:
-        """How many accounts that are not erased hold a role, deleted ones included."""
-        ...
-
-
-class MappedGroup(Protocol):
-    """A group mapping in force."""
-
-    @property
-    def mapping_id(self) -> UUID: ...
-
-    @property
-    def group(self) -> str: ...
-
-    @property
-    def role(self) -> str: ...
-
-
-class Federations(Protocol):
-    """What decides federated sign-ins: written in the append's own transaction."""
-
-    def provider_ids(self) -> list[UUID]: ...
-
-    def mappings(self, provider_id: UUID) -> Sequence[MappedGroup]: ...
-
-    def linked(self, provider_id: UUID) -> int:
-        """How many accounts are linked to a provider."""
-        ...
-
-    def sessions_of_subject(self, subject_hash: bytes) -> list[UUID]: ...
-
-    def sessions_of_sid(self, sid_hash: bytes) -> list[UUID]: ...

@@ -124,6 +124,22 @@ def change(
     return [ProviderChanged(configuration=configuration, secret=ProviderSecret(secret))]
 
 
+def believed(configuration: Configuration) -> tuple[object, ...]:
+    """All of it that decides whom the provider's word lets in, and with which groups."""
+    c = configuration
+    return (
+        c.client_id,
+        c.scopes,
+        c.groups_claim,
+        c.fetch_userinfo,
+        c.allowed_domains,
+        c.create_accounts,
+        c.enabled,
+        c.iat_window,
+        c.at_hash_required,
+    )
+
+
 def remove(linked: int, mapped: int, state: Provider) -> list[Happening]:
     """Removes it. Raises Conflict while accounts are linked to it or mappings name it."""
     if state.configuration is None:

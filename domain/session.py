@@ -138,6 +138,7 @@ class Session(msgspec.Struct, frozen=True):
     rotations: int = 0
     tokens: Tokens | None = None
     jkt: str = ""
+    federated: SessionFederated | None = None
 
 
 # --- decisions
@@ -234,9 +235,13 @@ def end(cause: EndCause, state: Session) -> list[Happening]:
 
 
 def reissue(epoch: int, state: Session) -> list[Happening]:
-    """What a browser's session goes on as, in a stream of its own: the same under a new id."""
+    """What a browser's session goes on as, in a stream of its own: the same under a new id.
+
+    Whoever vouched for it still does, so that his logout still finds it.
+    """
     if not state.live or state.account_id is None or state.idle is None:
         return []
+    vouched: list[Happening] = [state.federated] if state.federated is not None else []
     return [
         SessionOpened(
             account_id=state.account_id,
@@ -249,7 +254,8 @@ def reissue(epoch: int, state: Session) -> list[Happening]:
             idle=state.idle,
             tokens=None,
             jkt=state.jkt,
-        )
+        ),
+        *vouched,
     ]
 
 
@@ -277,7 +283,9 @@ def evolve(state: Session, event: Happening) -> Session:
             return replace(state, tokens=tokens, rotations=state.rotations + 1)
         case SessionKept(epoch=epoch):
             return replace(state, epoch=epoch)
-        case TokenReuseDetected() | SessionFederated():
+        case SessionFederated():
+            return replace(state, federated=event)
+        case TokenReuseDetected():
             return state
         case SessionEnded():
             return replace(state, live=False)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from gatebook.domain.ports import Caller, HeldCredential, LiveAccount
+from gatebook.domain.access import Caller, HeldCredential, LiveAccount
 from gatebook.domain.signing_keys import Key
 from gatebook.projections import api_keys, break_glass, credentials
 from gatebook.projections.callers import find, granted

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 from uuid import UUID
 
-from gatebook.domain.ports import Caller
+from gatebook.domain.access import Caller
 from gatebook.domain.proofs import AAL2
 from gatebook.projections.ports import Row
 from gatebook.projections.rows import (

@@ -10,11 +10,19 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from gatebook.domain import account, passkey, password, recovery_codes, totp
+from gatebook.domain import (
+    account,
+    api_key,
+    break_glass,
+    passkey,
+    password,
+    recovery_codes,
+    totp,
+)
+from gatebook.domain.access import HeldCredential
 from gatebook.domain.envelope import Recorded
 from gatebook.domain.event import Event
-from gatebook.domain.ports import HeldCredential
-from gatebook.projections.changes import Change, Drop, DropWhere, Fields, Put
+from gatebook.projections.changes import Change, Drop, DropWhere, Fields, Patch, Put
 from gatebook.projections.rows import Queries, maybe_number, maybe_text, number, text, uuid
 from gatebook.projections.tables import Column, Table
 
@@ -62,6 +70,18 @@ _FOLDS: Final[dict[type[Event], Callable[[Recorded, Any], Change]]] = {
     account.AccountErased: lambda recorded, _event: DropWhere(
         CREDENTIALS, "account_id", "=", recorded.stream_id.bytes
     ),
+    api_key.ApiKeyCreated: lambda recorded, event: put(
+        recorded, "api-key", expires_at=event.expires_at
+    ),
+    api_key.ApiKeyRotated: lambda recorded, event: Patch(
+        CREDENTIALS, (recorded.stream_id.bytes,), {"expires_at": event.expires_at}
+    ),
+    api_key.ApiKeyRevoked: lambda recorded, _event: drop(recorded),
+    break_glass.CredentialSet: lambda recorded, event: put(
+        recorded, "break-glass", expires_at=event.expires_at
+    ),
+    break_glass.CredentialRemoved: lambda recorded, _event: drop(recorded),
+    break_glass.CredentialExpired: lambda recorded, _event: drop(recorded),
     password.PasswordSet: lambda recorded, event: put(recorded, "password", detail=event.origin),
     password.PasswordRemoved: lambda recorded, _event: drop(recorded),
     totp.TotpConfirmed: lambda recorded, _event: put(recorded, "totp"),

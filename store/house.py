@@ -5,38 +5,13 @@ from __future__ import annotations
 import hmac
 import os
 from collections.abc import Callable
-from importlib import metadata
 from typing import NoReturn
 
 from eventsourcing.persistence import PersistenceError
 
-from gatebook.domain.application.accounts import Accounts
-from gatebook.domain.application.api_keys import ApiKeys
-from gatebook.domain.application.bootstrap import Bootstrap
-from gatebook.domain.application.break_glass import BreakGlass
-from gatebook.domain.application.challenges import Challenges
-from gatebook.domain.application.clients import Clients
-from gatebook.domain.application.core import By, Configuration, Gatebook
-from gatebook.domain.application.credentials import Credentials
-from gatebook.domain.application.enrolments import Enrolments
-from gatebook.domain.application.families import TokenFamilies
-from gatebook.domain.application.federation import Federation, FirstAdminRule
-from gatebook.domain.application.keys import SigningKeys
-from gatebook.domain.application.logins import Logins
-from gatebook.domain.application.oauth import OAuth
-from gatebook.domain.application.passkey_challenges import PasskeyChallenges
-from gatebook.domain.application.passkey_logins import PasskeyLogins
-from gatebook.domain.application.passkeys import Passkeys
-from gatebook.domain.application.passwords import Passwords
-from gatebook.domain.application.providers import Providers
-from gatebook.domain.application.roles import Roles
-from gatebook.domain.application.second_factors import SecondFactors
-from gatebook.domain.application.sessions import Sessions
-from gatebook.domain.application.tokens import Tokens
-from gatebook.domain.application.tries import Tries
+from gatebook.domain.application.core import By, Gatebook
 from gatebook.domain.envelope import SYSTEM, Recorded, Source
 from gatebook.domain.permissions import ALL
-from gatebook.domain.policy import Lockout, Policy
 from gatebook.domain.ports import Claims, Plaintext
 from gatebook.projections.access_view import AccessView
 from gatebook.projections.engine import ensure
@@ -46,6 +21,7 @@ from gatebook.projections.inline import Inline
 from gatebook.projections.registry import PROJECTIONS
 from gatebook.store.activity import Activity
 from gatebook.store.client_assertion import ClientAssertions
+from gatebook.store.commands import Commands, configuration
 from gatebook.store.cursors import Cursors
 from gatebook.store.dpop import DpopVerifier
 from gatebook.store.faults import StoreRefused
@@ -69,17 +45,13 @@ from gatebook.store.settings import ConfigurationError, Settings
 from gatebook.store.signing import JwsSigner, PublicKey, Verifier
 from gatebook.store.system import SystemClock, SystemIds
 from gatebook.store.throttle import Throttle, buckets_of
-from gatebook.store.totp import TotpCodes
-from gatebook.store.webauthn import WebAuthnCeremonies
-
-RELEASE = metadata.version("gatebook")
 
 
 def _silent(_name: str, _done: int, _total: int) -> None:
     pass
 
 
-class House:
+class House(Commands):
     """Everything open. Make it with `open_house`, after any fork, and close it."""
 
     def __init__(self, settings: Settings, table: KeyTable) -> None:
@@ -112,7 +84,6 @@ class House:
         self.purged = 0
         self._wire_checks()
         self._wire_commands()
-        self._wire_federation()
 
     def _wire_checks(self) -> None:
         settings = self.settings
@@ -142,7 +113,7 @@ class House:
         )
 
     def _wire_commands(self) -> None:
-        self.app = Gatebook(
+        app = Gatebook(
             factory=LogFactory(self.store, self.mapper),
             configuration=configuration(self.settings),
             clock=self.clock,
@@ -156,51 +127,7 @@ class House:
             refusals=self.refused,
             guesses=self.guesses,
         )
-        self.accounts = Accounts(self.app)
-        self.roles = Roles(self.app, self.accounts)
-        self.tries = Tries(self.app)
-        families = TokenFamilies(self.app)
-        self.tokens = Tokens(self.app, self.accounts, families)
-        self.sessions = Sessions(self.app, self.accounts, families)
-        self.passwords = Passwords(self.app, self.accounts, self.sessions)
-        self.break_glass = BreakGlass(self.app, self.accounts, self.sessions)
-        self.second_factors = SecondFactors(self.app, TotpCodes())
-        self.enrolments = Enrolments(self.app, self.second_factors, self.sessions)
-        self.challenges = Challenges(self.app, self.sessions, self.second_factors)
-        self._wire_passkeys()
-        self.credentials = Credentials(self.app, self.accounts, self.second_factors, self.passkeys)
-        self.logins = Logins(
-            self.app, self.accounts, self.sessions, self.second_factors, self.challenges
-        )
-        self.api_keys = ApiKeys(self.app, self.accounts)
-        self.clients = Clients(self.app, self.accounts)
-        self.oauth = OAuth(self.app, self.clients, self.tokens, families)
-        self.keys = SigningKeys(self.app)
-        self.bootstrap = Bootstrap(self.app, self.accounts, self.roles, self.sessions)
-
-    def _wire_passkeys(self) -> None:
-        rp_id, origins = self.settings.rp_id, self.settings.passkey_origins
-        ceremonies = WebAuthnCeremonies(rp_id, origins) if rp_id else None
-        challenges = PasskeyChallenges(self.app)
-        self.passkeys = Passkeys(
-            self.app, self.second_factors, self.sessions, challenges, ceremonies
-        )
-        self.passkey_logins = PasskeyLogins(
-            self.app, self.passkeys, self.sessions, self.challenges, challenges
-        )
-
-    def _wire_federation(self) -> None:
-        self.providers = Providers(self.app, self.accounts, self.roles, self.federations)
-        bootstrap = self.settings.bootstrap
-        self.federation = Federation(
-            self.app,
-            self.accounts,
-            self.roles,
-            self.sessions,
-            self.providers,
-            self.federations,
-            FirstAdminRule(frozenset(bootstrap.admin_groups), bootstrap.oidc_provider),
-        )
+        Commands.__init__(self, app, self.settings, self.federations)
 
     def prepare(
         self,
@@ -228,6 +155,16 @@ class House:
         self.seen.create()
         self.guesses.create()
         self.bootstrap.prepare(system())
+        self._check_roles()
+
+    def _check_roles(self) -> None:
+        """A mistyped role would need no second factor, in silence."""
+        known = {role.name for role in self.access.roles()}
+        unknown = [n for n in self.settings.sessions.mfa_required_for if n not in known]
+        if unknown:
+            raise ConfigurationError(
+                f"[sessions] mfa_required_for names roles that do not exist: {', '.join(unknown)}"
+            )
 
     def close(self) -> None:
         """Writes what is waiting and closes everything. Twice is harmless."""
@@ -303,39 +240,6 @@ def open_house(settings: Settings, *, create: bool = False) -> House:
         if table is not None:
             table.close()
         raise
-
-
-def configuration(settings: Settings) -> Configuration:
-    """What commands depend on, out of all settings."""
-    return Configuration(
-        policy=Policy(
-            lockout=Lockout(
-                settings.lockout.threshold,
-                int(settings.lockout.duration),
-                int(settings.lockout.reset),
-            ),
-            access_lifetime=int(settings.tokens.access_lifetime),
-            refresh_lifetime=int(settings.tokens.refresh_lifetime),
-            system_lifetime_max=int(settings.tokens.system_lifetime_max),
-            clock_skew=int(settings.tokens.clock_skew),
-            session_idle=int(settings.sessions.idle),
-            session_absolute=int(settings.sessions.absolute),
-            password_min_bytes=settings.passwords.min_bytes,
-            password_max_bytes=settings.passwords.max_bytes,
-            break_glass=Lockout(
-                settings.breakglass.lockout_threshold,
-                int(settings.breakglass.lockout_duration),
-                int(settings.breakglass.lockout_reset),
-            ),
-            break_glass_expires_after=settings.breakglass.lifetime,
-            break_glass_once=settings.breakglass.once,
-            mfa_required_for=tuple(settings.sessions.mfa_required_for),
-        ),
-        issuer=settings.issuer,
-        audience=settings.audience,
-        algorithm=settings.tokens.algorithm,
-        release=RELEASE,
-    )
 
 
 def system() -> By:

@@ -19,7 +19,7 @@ import httpcore
 import msgspec
 
 from gatebook.store.addresses import Address, refused
-from gatebook.store.settings import Outbound as OutboundSettings
+from gatebook.store.setting_sections import Outbound as OutboundSettings
 
 MOST_REDIRECTS: Final = 3
 CHUNK: Final = 16_384

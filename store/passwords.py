@@ -16,7 +16,7 @@ from zxcvbn_rs_py import zxcvbn
 
 from gatebook.domain.errors import InvalidValue, WeakPassword
 from gatebook.store.hash_gate import HashGate
-from gatebook.store.settings import PasswordSettings
+from gatebook.store.setting_sections import PasswordSettings
 
 WEAKEST_SCORE = 3
 """Of 0 to 4 by zxcvbn: at least 10^8 guesses."""

@@ -19,7 +19,7 @@ import msgspec
 
 from gatebook.domain.errors import StoreUnavailable
 from gatebook.domain.network import network_of
-from gatebook.store.settings import MINUTE, SECOND, Limits
+from gatebook.store.setting_sections import MINUTE, SECOND, Limits
 
 Kind = Literal["login", "break-glass", "request"]
 

@@ -30,9 +30,9 @@ from webauthn.helpers.structs import (
     RegistrationCredential,
 )
 
+from gatebook.domain.ceremonies import Attested, ShownAssertion, ShownAttestation
 from gatebook.domain.errors import InvalidCredentials
 from gatebook.domain.passkey import LONGEST_ID, Assertion
-from gatebook.domain.ports import Attested, ShownAssertion, ShownAttestation
 
 ALGORITHMS: Final = (
     COSEAlgorithmIdentifier.ECDSA_SHA_256,

@@ -25,7 +25,8 @@ from rich.text import Text
 
 from gatebook.api.local import local_client
 from gatebook.store.house import House, open_house
-from gatebook.store.settings import Settings, is_loopback
+from gatebook.store.setting_checks import is_loopback
+from gatebook.store.settings import Settings
 
 DONE, REFUSED, USAGE, UNAVAILABLE, CONFIGURATION = 0, 1, 2, 3, 78
 TOKEN_VARIABLE = "GATEBOOK_TOKEN"  # noqa: S105 - the name of a variable

@@ -17,9 +17,9 @@ Outcome = tuple[str, str, str, str]
 """What was checked, its state, what was found, the mend."""
 
 MENDS: Final = {
-    "discovery_failed": "Mend the way there: the issuer, its DNS and TLS, [outbound]; then ask again: "
+    "discovery_failed": "Mend the issuer or the way there (DNS, TLS, [outbound]); then: "
     "gatebook oidc provider test {id}",
-    "alg_rejected": "Let the provider sign ID tokens with RS256 or ES256; HS* and none never count.",
+    "alg_rejected": "Let the provider sign with RS256 or ES256; HS* and none never count.",
     "jwks_unreachable": "Mend the way to its jwks_uri; then: gatebook oidc provider refresh {id}",
     "keys": "Let the provider publish a signing key for an algorithm that it names.",
     "endpoints": "Its endpoints lead where [outbound] lets no request go; see its metadata.",

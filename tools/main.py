@@ -10,7 +10,7 @@ from eventsourcing.persistence import PersistenceError
 from gatebook.domain.errors import Overloaded, Refusal, StoreUnavailable
 from gatebook.domain.event import UnreadableEvent
 from gatebook.projections.errors import FoldFailed
-from gatebook.store.house import RELEASE
+from gatebook.store.commands import RELEASE
 from gatebook.store.settings import ConfigurationError
 from gatebook.tools import (
     accounts,

@@ -272,19 +272,21 @@ class Accounts:
         return self._app.load(stream_id, username.Username(), username.evolve)
 
     def load_for_change(
-        self, by: By, account_id: UUID, now: int, if_match: int | None
+        self, by: By, account_id: UUID, now: int, if_match: int | None, *, own: bool = False
     ) -> LoadedAccount:
         """Loads an account somebody wants to change.
 
         Raises NotFound, StaleVersion, or Forbidden when the account may do what he may not:
-        otherwise setting an administrator's password would make anybody an administrator.
+        otherwise setting an administrator's password would make anybody an administrator. His own
+        account may do no more than he, unless he came with a narrowed token or key: that must not
+        give itself a password or a broader token. `own`: the command sees to that by itself.
         """
         loaded = self.load(account_id)
         if loaded.state.status == "absent":
             raise NotFound("There is no such account.")
         if if_match is not None and if_match != loaded.loaded.version:
             raise StaleVersion(if_match, loaded.loaded.version)
-        if account_id != by.account_id:
+        if account_id != by.account_id or (by.narrowed and not own):
             for role in loaded.state.roles(now):
                 beyond = (self._app.access.permissions_of(role) or frozenset()) - by.permissions
                 if beyond:

@@ -59,7 +59,7 @@ class ApiKeys:
         scope = checked_scope(scope)
 
         def decide(now: int) -> Decision[MintedKey]:
-            loaded = self._accounts.load_for_change(by, account_id, now, None)
+            loaded = self._accounts.load_for_change(by, account_id, now, None, own=True)
             if loaded.state.status != "active":
                 raise Conflict(f"The account is {loaded.state.status}.")
             if expires_at is not None and expires_at <= now:
@@ -83,7 +83,7 @@ class ApiKeys:
             raise InvalidValue(f"overlap is 0 to {MAX_OVERLAP // SECOND} seconds.", "/overlap")
 
         def decide(now: int) -> Decision[MintedKey]:
-            account = self._accounts.load_for_change(by, account_id, now, None)
+            account = self._accounts.load_for_change(by, account_id, now, None, own=True)
             if account.state.status != "active":
                 raise Conflict(f"The account is {account.state.status}.")
             loaded = self._load(account_id, key_id)
@@ -102,11 +102,15 @@ class ApiKeys:
         """Ends a key at once. Again is not an error. Raises NotFound, Forbidden."""
 
         def decide(now: int) -> Decision[None]:
-            self._accounts.load_for_change(by, account_id, now, None)
-            loaded = self._load(account_id, key_id)
-            return Decision(None, loaded.entries(api_key.revoke(loaded.state)))
+            self._accounts.load_for_change(by, account_id, now, None, own=True)
+            return Decision(None, self.revoked(account_id, key_id))
 
         self._app.run(by, decide)
+
+    def revoked(self, account_id: UUID, key_id: UUID) -> list[Entry]:
+        """The entries that end a key of an account. Raises NotFound."""
+        loaded = self._load(account_id, key_id)
+        return loaded.entries(api_key.revoke(loaded.state))
 
     def _load(self, account_id: UUID, key_id: UUID) -> Loaded[api_key.ApiKey]:
         loaded = self._app.load(key_id, api_key.ApiKey(), api_key.evolve, of="api-key")

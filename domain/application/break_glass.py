@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 
 from gatebook.domain import break_glass
+from gatebook.domain.access import LiveAccount
 from gatebook.domain.application.accounts import Accounts
 from gatebook.domain.application.browser import BrowserSession
 from gatebook.domain.application.core import By, Decision, Gatebook, Loaded
@@ -23,7 +24,7 @@ from gatebook.domain.break_glass import Credential
 from gatebook.domain.envelope import Entry, account_actor, uuid8_of
 from gatebook.domain.errors import Conflict, InvalidCredentials, NotFound
 from gatebook.domain.network import network_of
-from gatebook.domain.ports import LiveAccount, Plaintext
+from gatebook.domain.ports import Plaintext
 from gatebook.domain.proofs import BREAK_GLASS
 
 T = TypeVar("T")

@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 
 from gatebook.domain import challenge, password
+from gatebook.domain.access import LiveAccount
 from gatebook.domain.application.core import By, Decision, Gatebook, Loaded
 from gatebook.domain.application.second_factors import GivenCode, SecondFactors
 from gatebook.domain.application.sessions import Delivery, Sessions, SignedIn, SignIn
@@ -19,7 +20,6 @@ from gatebook.domain.challenge import Challenge, MfaChallenged, MfaCompleted, St
 from gatebook.domain.envelope import Entry, account_actor
 from gatebook.domain.errors import InvalidCredentials, MfaRequired
 from gatebook.domain.factors import Factors
-from gatebook.domain.ports import LiveAccount
 from gatebook.domain.proofs import Proof
 
 _TOKEN = re.compile(r"gbm_[A-Za-z0-9_-]{64}", re.ASCII)

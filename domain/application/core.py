@@ -17,6 +17,7 @@ from eventsourcing.persistence import (
 from eventsourcing.utils import Environment, EnvType
 
 from gatebook.domain import idempotency
+from gatebook.domain.access import Access
 from gatebook.domain.envelope import Actor, Entry, Metadata, Source
 from gatebook.domain.errors import (
     Conflict,
@@ -28,18 +29,7 @@ from gatebook.domain.errors import (
 from gatebook.domain.event import Event
 from gatebook.domain.permissions import ALL
 from gatebook.domain.policy import STREAM_ID, Adopted, Policy, evolve
-from gatebook.domain.ports import (
-    Access,
-    Clock,
-    Envelopes,
-    Guesses,
-    Ids,
-    Keys,
-    Log,
-    Names,
-    Refusals,
-    Signer,
-)
+from gatebook.domain.ports import Clock, Envelopes, Guesses, Ids, Keys, Log, Names, Refusals, Signer
 from gatebook.domain.session import SessionEnded
 
 ATTEMPTS = 8
@@ -65,7 +55,8 @@ class By(msgspec.Struct, frozen=True):
 
     What is known of an account here was true when the request came in. It is asked again before
     the command is recorded: a command in flight does not outlive its giver's authority.
-    `presented` is the kind and id of what he showed: a token, a session or an API key.
+    `presented` is the kind and id of what he showed: a token, a session or an API key. `narrowed`:
+    it has a scope, so it may do less than its own account.
     """
 
     actor: Actor
@@ -77,6 +68,7 @@ class By(msgspec.Struct, frozen=True):
     presented: tuple[str, UUID] | None = None
     session_id: UUID | None = None
     auth_time: int | None = None
+    narrowed: bool = False
     idempotency: Idempotency | None = None
 
     def may(self, permissions: Iterable[str]) -> None:

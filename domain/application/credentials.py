@@ -9,13 +9,14 @@ import msgspec
 
 from gatebook.domain import account as accounts
 from gatebook.domain import password, totp
+from gatebook.domain.access import HeldCredential
 from gatebook.domain.application.accounts import Accounts, LoadedAccount
+from gatebook.domain.application.api_keys import ApiKeys
 from gatebook.domain.application.core import By, Decision, Gatebook
 from gatebook.domain.application.passkeys import Passkeys
 from gatebook.domain.application.second_factors import SecondFactors
 from gatebook.domain.envelope import Entry
 from gatebook.domain.errors import Conflict, NotFound
-from gatebook.domain.ports import HeldCredential
 
 CAUSE = "operator"
 
@@ -34,7 +35,8 @@ class CredentialView(msgspec.Struct, frozen=True):
 class Credentials:
     """The commands on others' credentials.
 
-    `removals` says for each kind what removes it; other families register theirs.
+    `removals` says for each kind what removes it. A break-glass credential is not among them: that
+    needs a permission of its own.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Credentials:
         accounts_: Accounts,
         second_factors: SecondFactors,
         passkeys: Passkeys,
+        api_keys: ApiKeys,
     ) -> None:
         self._app = app
         self._accounts = accounts_
@@ -55,6 +58,9 @@ class Credentials:
             ),
             "recovery-codes": lambda _by, loaded, _id, _now: second_factors.removed_recovery_codes(
                 loaded.loaded.stream_id, CAUSE
+            ),
+            "api-key": lambda _by, loaded, credential_id, _now: api_keys.revoked(
+                loaded.loaded.stream_id, credential_id
             ),
             "passkey": lambda _by, loaded, credential_id, _now: passkeys.removed(
                 loaded.loaded.stream_id, credential_id, CAUSE

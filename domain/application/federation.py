@@ -20,6 +20,7 @@ from gatebook.domain import (
     identity,
     session,
 )
+from gatebook.domain.access import Federations
 from gatebook.domain.account import Account, Profile
 from gatebook.domain.application.accounts import Accounts
 from gatebook.domain.application.core import HOUR, By, Decision, Gatebook, Loaded
@@ -30,7 +31,6 @@ from gatebook.domain.envelope import Entry, account_actor, uuid8_of
 from gatebook.domain.errors import Conflict, InvalidValue, LastAdmin
 from gatebook.domain.federated_claims import Federated, FederationRefused
 from gatebook.domain.permissions import ADMIN
-from gatebook.domain.ports import Federations
 from gatebook.domain.proofs import federated
 
 MANY = 50
@@ -147,7 +147,7 @@ class Federation:
         standing = self._standing(known) if known else None
         if standing is None and not configured.create_accounts:
             raise FederationRefused("account_creation_disabled")
-        profile = self._profile(who) if standing is None else None
+        profile = self._profile(who, fresh_id) if standing is None else None
         before = standing or Loaded(fresh_id, 1, _born(profile))
         changes = self._changes(arrival, configured.name, before.state, now)
         after = before.state
@@ -196,15 +196,17 @@ class Federation:
         stream_id = self._hash_id("identity", who.issuer, who.sub)
         return self._app.load(stream_id, identity.Identity(), identity.evolve)
 
-    def _profile(self, who: Federated) -> Profile:
+    def _profile(self, who: Federated, fresh_id: UUID) -> Profile:
         """A free username: what the provider suggests, else with a few digits of who it is.
+
+        Of one who was unlinked the account before has those; then digits of the new one's id.
 
         An account is never found by a name or an address: anybody may have registered those.
         """
         suffix = self._hash("identity", who.issuer, who.sub).hex()[:8]
         suggested = [name for name in (who.username, who.email.partition("@")[0]) if name]
         candidates = [*suggested, *(f"{name[:48]}-{suffix}" for name in suggested)]
-        for name in [*candidates, f"user-{suffix}"]:
+        for name in [*candidates, f"user-{suffix}", f"user-{fresh_id.hex[-12:]}"]:
             try:
                 if self._accounts.load_name(name).state.owner is None:
                     return self._accounts.profile(name, who.name, who.email)

@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 
 from gatebook.domain import password
+from gatebook.domain.access import LiveAccount
 from gatebook.domain.application.accounts import Accounts
 from gatebook.domain.application.challenges import Challenges, FirstStep
 from gatebook.domain.application.core import By, Decision, Gatebook, Loaded
@@ -22,7 +23,7 @@ from gatebook.domain.attempts import Attempts, Cause, Counter
 from gatebook.domain.envelope import Entry, account_actor
 from gatebook.domain.errors import InvalidCredentials, InvalidValue, MfaRequired
 from gatebook.domain.factors import Factors
-from gatebook.domain.ports import LiveAccount, Plaintext
+from gatebook.domain.ports import Plaintext
 from gatebook.domain.proofs import PASSWORD
 
 PATIENCE = 64

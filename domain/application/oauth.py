@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from gatebook.domain import api_key, session, token
+from gatebook.domain.access import Caller
 from gatebook.domain.application.clients import Clients
 from gatebook.domain.application.core import By, Decision, Gatebook
 from gatebook.domain.application.families import TokenFamilies
@@ -14,7 +15,6 @@ from gatebook.domain.application.tokens import IssuedToken, Minting, Tokens
 from gatebook.domain.client import Client
 from gatebook.domain.envelope import Entry, account_actor
 from gatebook.domain.errors import GrantRefused, InvalidCredentials
-from gatebook.domain.ports import Caller
 from gatebook.domain.session import Session
 
 

@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from gatebook.domain import passkey, proofs
+from gatebook.domain.access import LiveAccount
 from gatebook.domain.application.challenges import Challenges, Resumed
 from gatebook.domain.application.core import By, Decision, Gatebook, Loaded
 from gatebook.domain.application.passkey_challenges import PasskeyChallenges, Purpose
@@ -14,10 +15,10 @@ from gatebook.domain.application.passkeys import Passkeys
 from gatebook.domain.application.sessions import Delivery, Sessions, SignedIn, SignIn
 from gatebook.domain.application.tries import Tries
 from gatebook.domain.attempts import Cause, Counter
+from gatebook.domain.ceremonies import ShownAssertion
 from gatebook.domain.envelope import Entry, account_actor
 from gatebook.domain.errors import InvalidCredentials
 from gatebook.domain.passkey import Assertion, Passkey, PasskeyCloneSuspected, Uses
-from gatebook.domain.ports import LiveAccount, ShownAssertion
 
 MOST_FAILURES = 20
 """Failures of an account's passkeys recorded one by one until an hour is quiet; then counted."""

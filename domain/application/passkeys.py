@@ -13,10 +13,10 @@ from gatebook.domain.application.fresh import fresh_person
 from gatebook.domain.application.passkey_challenges import PasskeyChallenges
 from gatebook.domain.application.second_factors import SecondFactors
 from gatebook.domain.application.sessions import Sessions
+from gatebook.domain.ceremonies import Attested, Ceremonies, ShownAttestation
 from gatebook.domain.envelope import Entry
 from gatebook.domain.errors import Conflict, InvalidCredentials, InvalidValue, NotFound
 from gatebook.domain.passkey import Passkey, PasskeyName, PasskeyRegistered, PasskeyRemoved, Uses
-from gatebook.domain.ports import Attested, Ceremonies, ShownAttestation
 
 NO_RELYING_PARTY = (
     "Passkeys need a host name: set [server] public_url, or [webauthn] rp_id, to a name; "

@@ -8,11 +8,11 @@ import msgspec
 
 from gatebook.domain import account as accounts
 from gatebook.domain import group_mapping, identity, provider
+from gatebook.domain.access import Federations
 from gatebook.domain.application.accounts import Accounts
 from gatebook.domain.application.core import By, Decision, Gatebook, Loaded
 from gatebook.domain.application.roles import Roles
 from gatebook.domain.errors import NotFound, StaleVersion
-from gatebook.domain.ports import Federations
 from gatebook.domain.provider import Configuration
 
 
@@ -55,16 +55,26 @@ class Providers:
         *,
         if_match: int | None = None,
     ) -> ProviderView:
-        """Replaces the named fields; the secret stays unless another is given."""
+        """Replaces the named fields; the secret stays unless another is given.
 
-        def decide(_now: int) -> Decision[ProviderView]:
+        What is believed of a provider decides who gets the roles that its groups stand for:
+        whoever changes that must hold what those roles give.
+        """
+
+        def decide(now: int) -> Decision[ProviderView]:
             loaded = self.load(provider_id, if_match)
             configured = loaded.state.configuration
             assert configured is not None  # load raises otherwise
             wanted = msgspec.structs.replace(configured, **changes)
+            expected = {}
+            if provider.believed(wanted) != provider.believed(configured):
+                for mapping in self._federations.mappings(provider_id):
+                    mapped = self._app.version(mapping.mapping_id)
+                    expected[mapping.mapping_id] = mapped
+                    self._roles.reached(by, mapping.role, "provider.change", str(provider_id), now)
             events = provider.change(wanted, client_secret, loaded.state)
             view = ProviderView(provider_id, loaded.version + len(events), wanted)
-            return Decision(view, loaded.entries(events))
+            return Decision(view, loaded.entries(events), expected=expected)
 
         return self._app.run(by, decide)
 
@@ -94,10 +104,15 @@ class Providers:
         return self._app.run(by, decide)
 
     def unmap_group(self, by: By, mapping_id: UUID) -> None:
-        """Ends a mapping. What it granted ends at each member's next sign-in."""
+        """Ends a mapping. What it granted ends at each member's next sign-in.
 
-        def decide(_now: int) -> Decision[None]:
+        Whoever ends it must hold what the role gives: he could keep those above him out.
+        """
+
+        def decide(now: int) -> Decision[None]:
             loaded = self._load_mapping(mapping_id)
+            role = loaded.state.role
+            self._roles.reached(by, role, "group-mapping.remove", str(mapping_id), now)
             return Decision(None, loaded.entries(group_mapping.remove(loaded.state)))
 
         self._app.run(by, decide)

@@ -135,6 +135,11 @@ class Roles:
         self._within(by, loaded.state.permissions or (), action, target, now, lasting=True)
         return loaded
 
+    def reached(self, by: By, name: str, action: str, target: str, now: int) -> None:
+        """Raises Forbidden unless he holds what a role gives. One that is gone gives nothing."""
+        given = self._load(name).state.permissions or ()
+        self._within(by, given, action, target, now)
+
     def built_in(self) -> list[tuple[Loaded[roles.Role], list[roles.Happening]]]:
         """What the log still lacks of the built-in roles as this release has them."""
         pending = []

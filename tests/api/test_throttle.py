@@ -10,7 +10,7 @@ import pytest
 
 from gatebook.domain.errors import StoreUnavailable
 from gatebook.store import throttle
-from gatebook.store.settings import Limits
+from gatebook.store.setting_sections import Limits
 from gatebook.store.throttle import Bucket, Throttle, buckets_of
 from tests.api.browser import Browser
 from tests.api.served import ADMIN, ADMIN_PASSWORD, BOOTSTRAP_TOKEN, Deployment

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import socket
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,9 +13,9 @@ from jwt.algorithms import ECAlgorithm
 
 from tests.api.oauth2 import Key, Machine
 from tests.api.served import PASSWORD, Deployment, Served
+from tests.npm import installed
 
 HERE = Path(__file__).parent
-SCRIPTS = ("oauth4webapi.mjs", "openid_client.mjs")
 SCOPE = "accounts.read"
 
 
@@ -79,26 +76,5 @@ def asked(served: Served, configured: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def node(request: pytest.FixtureRequest) -> Path:
-    """A directory with the npm clients of package-lock.json and our programs; made once.
-
-    Without Node.js the tests are skipped, but fail in CI.
-    """
-    if shutil.which("npm") is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("Node.js and npm are needed: apt-get install nodejs npm")
-        pytest.skip("there is no npm")
-    cache = request.config.cache
-    assert cache is not None
-    directory = cache.mkdir("gatebook-clients")
-    for name in ("package.json", "package-lock.json"):
-        wanted = (HERE / name).read_bytes()
-        if not (directory / name).is_file() or (directory / name).read_bytes() != wanted:
-            shutil.rmtree(directory / "node_modules", ignore_errors=True)
-            (directory / name).write_bytes(wanted)
-    if not (directory / "node_modules").is_dir():
-        command = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
-        made = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=240)
-        assert made.returncode == 0, made.stderr[-2000:]
-    for name in SCRIPTS:
-        shutil.copy(HERE / name, directory / name)
-    return directory
+    """A directory with the npm clients of package-lock.json and our programs; made once."""
+    return installed(request.config, HERE, "gatebook-clients")

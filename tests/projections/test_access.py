@@ -9,7 +9,8 @@ import pytest
 from gatebook.domain import account, attempts, role, session, signing_keys, token
 from gatebook.domain.event import Event
 from gatebook.domain.policy import Lockout
-from gatebook.projections.access import ACCESS, ACCOUNTS, SESSIONS, TOKENS, fold
+from gatebook.projections.access import ACCESS, fold
+from gatebook.projections.access_tables import ACCOUNTS, SESSIONS, TOKENS
 from gatebook.projections.access_view import AccessView, HeldRole
 from gatebook.projections.changes import DropWhere, Patch
 from tests.projections.house import MINUTE, NOON, House, recorded, session_opened

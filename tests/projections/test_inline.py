@@ -10,7 +10,8 @@ import pytest
 from gatebook.domain import account, deployment
 from gatebook.domain.envelope import Recorded
 from gatebook.projections import engine
-from gatebook.projections.access import ACCESS, ACCOUNTS
+from gatebook.projections.access import ACCESS
+from gatebook.projections.access_tables import ACCOUNTS
 from gatebook.projections.changes import Change
 from gatebook.projections.errors import ReadModelBehind
 from gatebook.projections.inline import Inline

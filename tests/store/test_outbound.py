@@ -14,8 +14,8 @@ import pytest
 
 from gatebook.store.addresses import refused
 from gatebook.store.outbound import Outbound, OutboundFailed, OutboundRefused
-from gatebook.store.settings import Duration, Size
-from gatebook.store.settings import Outbound as Settings
+from gatebook.store.setting_sections import Duration, Size
+from gatebook.store.setting_sections import Outbound as Settings
 
 LOOPBACK = Settings(allow_loopback_http=True, timeout=Duration(1_500_000), max_bytes=Size(5_000))
 

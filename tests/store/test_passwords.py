@@ -13,7 +13,7 @@ from gatebook.domain.errors import InvalidValue, Overloaded, WeakPassword
 from gatebook.store.hash_gate import HashGate
 from gatebook.store.names import PrecisNames
 from gatebook.store.passwords import Argon2, Blocklist, Password
-from gatebook.store.settings import PasswordSettings, Size
+from gatebook.store.setting_sections import PasswordSettings, Size
 
 CHEAPEST = PasswordSettings(argon2_memory=Size(64 * 1024), argon2_time=1)
 GOOD = "tulip anchor meadow 93"

@@ -21,7 +21,8 @@ from gatebook.store.master_key import (
     open_master_key,
     write_key_file,
 )
-from gatebook.store.settings import ConfigurationError, MasterKey, Settings
+from gatebook.store.setting_sections import MasterKey
+from gatebook.store.settings import ConfigurationError, Settings
 from tests.domain.story import ALICE, BOB
 
 PASSPHRASE = "a passphrase that is long enough"

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gatebook.store.settings import (
-    HOUR,
-    MINUTE,
-    ConfigurationError,
-    Settings,
-    is_loopback,
-    split_address,
-)
+from gatebook.store.setting_checks import is_loopback, split_address
+from gatebook.store.setting_sections import HOUR, MINUTE
+from gatebook.store.settings import ConfigurationError, Settings
 
 KEY = '[master_key]\nkey_file = "master.key"\n'
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from gatebook.domain.ceremonies import ShownAssertion, ShownAttestation
 from gatebook.domain.errors import InvalidCredentials
-from gatebook.domain.ports import ShownAssertion, ShownAttestation
-from gatebook.store.settings import Server, Settings, WebAuthn
+from gatebook.store.setting_sections import Server, WebAuthn
+from gatebook.store.settings import Settings
 from gatebook.store.webauthn import WebAuthnCeremonies
 
 SHARED = Path(__file__).parents[3] / "shared" / "vectors" / "webauthn_l3.json"

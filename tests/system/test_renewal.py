@@ -30,9 +30,7 @@ def test_a_renewal_cut_off_by_kill_9(served: Served) -> None:
         pair = served.client.login(account["username"], PASSWORD)
         body = {"refresh_token": pair["refresh_token"]}
         lost: list[int] = []
-        threads = [
-            threading.Thread(target=_renew, args=(served, body, lost)) for _ in range(USES)
-        ]
+        threads = [threading.Thread(target=_renew, args=(served, body, lost)) for _ in range(USES)]
         before = children(served, "worker")
         for thread in threads:
             thread.start()

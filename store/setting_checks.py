@@ -1,0 +1,130 @@
+"""What settings must not be, beyond their types: the rules that can be checked without a store."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING
+
+from gatebook.store.setting_sections import SECOND, BreakGlass, MasterKey, Server
+
+if TYPE_CHECKING:
+    from gatebook.store.settings import Settings
+
+
+def problems_of(settings: Settings) -> list[str]:
+    """One line for each rule that is broken, naming the key."""
+    problems = [*_check_server(settings.server), *_check_numbers(settings)]
+    problems += _check_master_key(settings.master_key)
+    if not settings.store.url.startswith(("sqlite:///", "postgresql://")):
+        problems.append("[store] url begins with sqlite:/// or postgresql://")
+    problems += _check_break_glass(settings.breakglass)
+    if settings.tokens.algorithm not in ("ES256", "EdDSA", "RS256"):
+        problems.append("[tokens] algorithm is ES256, EdDSA or RS256")
+    return problems
+
+
+def split_address(listen: str) -> tuple[str, int]:
+    """`host:port`, `[v6]:port` or `:port` as (host, port). Raises ValueError."""
+    host, separator, port = listen.rpartition(":")
+    if not separator or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"{listen!r} is not host:port")
+    return host.strip("[]"), int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether nobody but this machine reaches the host."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _check_master_key(settings: MasterKey) -> list[str]:
+    sources = [
+        name
+        for name in ("passphrase_env", "passphrase_file", "key_file")
+        if getattr(settings, name)
+    ]
+    if len(sources) == 1:
+        return []
+    return [
+        "[master_key] needs exactly one of passphrase_env, passphrase_file, key_file; "
+        f"it has {' and '.join(sources) or 'none'}"
+    ]
+
+
+def _check_server(server: Server) -> list[str]:
+    problems = []
+    if server.engine != "waitress":
+        problems.append(f"[server] engine {server.engine!r} is not available; use waitress")
+    if bool(server.tls_cert) != bool(server.tls_key):
+        problems.append("[server] tls_cert and tls_key come together; one is missing")
+    elif server.tls_cert:
+        problems.append("[server] engine waitress has no TLS; put a TLS proxy in front")
+    for key in ("listen", "management_listen"):
+        listen = getattr(server, key)
+        if not listen and key == "management_listen":
+            continue
+        try:
+            host, _port = split_address(listen)
+        except ValueError as error:
+            problems.append(f"[server] {key}: {error}")
+            continue
+        if not is_loopback(host) and not server.behind_tls_proxy:
+            problems.append(
+                f"[server] {key} {listen} is reached from outside this machine without TLS; "
+                "listen on 127.0.0.1, or put a TLS proxy in front and set behind_tls_proxy = true"
+            )
+    for proxy in server.trusted_proxies:
+        try:
+            ipaddress.ip_network(proxy, strict=False)
+        except ValueError:
+            problems.append(f"[server] trusted_proxies: {proxy!r} is no address or network")
+    return problems
+
+
+def _check_break_glass(settings: BreakGlass) -> list[str]:
+    problems = []
+    if settings.lockout_threshold < 1:
+        problems.append("[breakglass] lockout_threshold is at least 1")
+    try:
+        _ = settings.lifetime
+    except ValueError as error:
+        problems.append(f'[breakglass] expires_after is "", "first-use" or a duration: {error}')
+    return problems
+
+
+def _check_numbers(settings: Settings) -> list[str]:
+    passwords = settings.passwords
+    rules = {
+        "[server] workers and threads are not negative": min(
+            settings.server.workers, settings.server.threads
+        )
+        >= 0,
+        "[passwords] min_bytes is 8 to max_bytes": 8 <= passwords.min_bytes <= passwords.max_bytes,
+        "[passwords] max_bytes is at most 4096": passwords.max_bytes <= 4096,
+        "[passwords] argon2_time and argon2_parallelism are at least 1": min(
+            passwords.argon2_time, passwords.argon2_parallelism
+        )
+        >= 1,
+        "[passwords] argon2_memory is at least 8KiB a lane": passwords.argon2_memory
+        >= 8 * 1024 * passwords.argon2_parallelism,
+        "[lockout] threshold is at least 1": settings.lockout.threshold >= 1,
+        "[limits] login_per_minute and login_burst are at least 1": min(
+            settings.limits.login_per_minute, settings.limits.login_burst
+        )
+        >= 1,
+        "[sessions] idle and absolute are at least one second": min(
+            settings.sessions.idle, settings.sessions.absolute
+        )
+        >= SECOND,
+        "[tokens] lifetimes are at least one second": min(
+            settings.tokens.access_lifetime,
+            settings.tokens.refresh_lifetime,
+            settings.tokens.system_lifetime_max,
+        )
+        >= SECOND,
+    }
+    return [rule for rule, kept in rules.items() if not kept]
