@@ -126,8 +126,11 @@ def permit(need: Need, method: str, principal: Caller, account_id: UUID | None) 
     all that its bearer may do, on his own account too: a narrow key must not make a broad one, and
     neither sign anybody out nor give him another factor.
     """
-    if need.kind == "signed" and principal.scope and method not in SAFE:
-        raise Problem("forbidden", "The scope of this token or key does not reach so far.")
+    if need.kind == "signed" and method not in SAFE:
+        if principal.scope:
+            raise Problem("forbidden", "The scope of this token or key does not reach so far.")
+        if principal.kind == "api-key":
+            raise Problem("forbidden", "This is for who signed in, not for an API key.")
     if need.kind == "own" and account_id == principal.account_id and not principal.scope:
         return
     if need.kind in ("own", "permission") and need.permission not in principal.permissions:

@@ -101,7 +101,7 @@ class Call(msgspec.Struct, Generic[B, Q], frozen=True):
             presented=(principal.kind, principal.id),
             session_id=principal.session_id,
             auth_time=principal.auth_time,
-            narrowed=bool(principal.scope),
+            acr=principal.acr,
         )
 
     def command(

@@ -94,6 +94,10 @@ def _arrived(call: Call[None, f.CallbackQuery], pre_login: PreLogin | None) -> S
         )
     if query.code is None:
         raise FederationRefused("provider_error", "no code")
+    # One exchange a sign-in: a cookie must not make any number of requests to the provider.
+    spent = house.app.keys.derive("pre-login-exchange", pre_login.state.encode())
+    if not house.seen.first(spent, pre_login.ends_at):
+        raise FederationRefused("pre_login_spent")
     who = house.relying.sign_in(
         party,
         code=query.code,

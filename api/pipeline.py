@@ -169,11 +169,22 @@ class Responder:
             return None
         return Retry(
             key=key,
-            caller=principal.account_id.bytes if principal is not None else ANONYMOUS,
+            caller=_remembered_for(principal),
             request=f"{req.method} {req.path}?{req.query_string}".encode(),
             body=raw,
             by_body=self.route.by_body,
         )
+
+
+def _remembered_for(principal: Caller | None) -> bytes:
+    """Who is given an answer again. A key, or what is narrowed, gets no answer but its own.
+
+    The answer may be a secret that its account's owner was shown.
+    """
+    if principal is None:
+        return ANONYMOUS
+    narrow = principal.kind == "api-key" or principal.scope
+    return principal.account_id.bytes + (principal.id.bytes if narrow else b"")
 
 
 def _decoder(route: Route) -> Callable[[bytes], Any] | None:

@@ -36,6 +36,7 @@ _SENTENCES: Final[dict[str, str]] = {
     "breakglass.login_succeeded": "Signed in by break-glass.",
     "login.succeeded": "Signed in.",
     "session.opened": "A session began.",
+    "session.raised": "A second factor was proved within a session.",
     "session.rotated": "A session was renewed.",
     "session.kept": "This session was kept when the others ended.",
     "factors.changed": "The second factors of the account changed.",

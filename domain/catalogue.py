@@ -104,6 +104,7 @@ EVENTS: Final[tuple[type[Event], ...]] = (
     session.LoginSucceeded,
     session.SessionOpened,
     session.SessionFederated,
+    session.SessionRaised,
     session.SessionRotated,
     session.SessionKept,
     session.TokenReuseDetected,

@@ -61,3 +61,22 @@ def acr_of(proofs: Iterable[Proof]) -> Acr:
     """The assurance level reached."""
     factors = {factor for proof in proofs for factor in proof.factors}
     return AAL2 if len(factors) >= 2 else AAL1
+
+
+_FACTORS: Final = {
+    "pwd": "knowledge",
+    "otp": "possession",
+    "recovery": "possession",
+    "hwk": "possession",
+    "swk": "possession",
+    "fed": "federation",
+}
+"""The kind of factor behind a method, for a session that is on record already."""
+
+
+def raised(amr: tuple[str, ...], acr: str, proof: Proof) -> tuple[tuple[str, ...], Acr]:
+    """What a session is worth once more is proved within it: its methods and its level."""
+    kinds = {_FACTORS[word] for word in amr if word in _FACTORS} | set(proof.factors)
+    level = AAL2 if acr == AAL2 or len(kinds) >= 2 else AAL1
+    words = dict.fromkeys(word for word in (*amr, *proof.amr) if word != "mfa")
+    return (*words, "mfa") if level == AAL2 else tuple(words), level

@@ -9,7 +9,7 @@ import msgspec
 
 from gatebook.domain.errors import InvalidCredentials
 from gatebook.domain.event import Event
-from gatebook.domain.proofs import Proof, acr_of, amr_of
+from gatebook.domain.proofs import Proof, acr_of, amr_of, raised
 
 Origin = Literal["login", "passkey", "bootstrap", "break-glass", "federation"]
 
@@ -79,6 +79,14 @@ class SessionFederated(_SessionEvent, frozen=True):
     expires_at: int
 
 
+class SessionRaised(_SessionEvent, frozen=True):
+    """More was proved within the session: this is what it is worth from here on."""
+
+    TOPIC = "session.raised.1"
+    amr: tuple[str, ...]
+    acr: str
+
+
 class SessionRotated(_SessionEvent, frozen=True):
     """A refresh token was used: the pair before is dead, this one lives."""
 
@@ -114,6 +122,7 @@ Happening = (
     LoginSucceeded
     | SessionOpened
     | SessionFederated
+    | SessionRaised
     | SessionRotated
     | SessionKept
     | TokenReuseDetected
@@ -234,6 +243,14 @@ def end(cause: EndCause, state: Session) -> list[Happening]:
     return [SessionEnded(account_id=state.account_id, cause=cause)]
 
 
+def raise_to(proof: Proof, state: Session) -> list[Happening]:
+    """More was proved within a session that lives."""
+    if not state.live or state.account_id is None:
+        return []
+    amr, acr = raised(state.amr, state.acr, proof)
+    return [SessionRaised(account_id=state.account_id, amr=amr, acr=acr)]
+
+
 def reissue(epoch: int, state: Session) -> list[Happening]:
     """What a browser's session goes on as, in a stream of its own: the same under a new id.
 
@@ -283,6 +300,8 @@ def evolve(state: Session, event: Happening) -> Session:
             return replace(state, tokens=tokens, rotations=state.rotations + 1)
         case SessionKept(epoch=epoch):
             return replace(state, epoch=epoch)
+        case SessionRaised(amr=amr, acr=acr):
+            return replace(state, amr=amr, acr=acr)
         case SessionFederated():
             return replace(state, federated=event)
         case TokenReuseDetected():

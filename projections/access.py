@@ -35,6 +35,7 @@ def fold(recorded: Recorded) -> Sequence[Change]:
             session.SessionRotated()
             | session.SessionOpened()
             | session.SessionKept()
+            | session.SessionRaised()
             | session.SessionEnded() as event
         ):
             return _of_session(recorded, event)
@@ -124,6 +125,7 @@ def _of_session(
     event: session.SessionRotated
     | session.SessionOpened
     | session.SessionKept
+    | session.SessionRaised
     | session.SessionEnded,
 ) -> Sequence[Change]:
     key = (recorded.stream_id.bytes,)
@@ -150,6 +152,8 @@ def _of_session(
             return (Put(SESSIONS, row),)
         case session.SessionKept(epoch=epoch):
             return (Patch(SESSIONS, key, {"epoch": epoch}),)
+        case session.SessionRaised(amr=amr, acr=acr):
+            return (Patch(SESSIONS, key, {"amr": " ".join(amr), "acr": acr}),)
         case session.SessionEnded():
             return (Drop(SESSIONS, key),)
 

@@ -57,6 +57,8 @@ def fold(recorded: Recorded) -> Sequence[Change]:
             return (Put(SESSIONS, row),)
         case session.SessionEnded(cause=cause):
             return (Patch(SESSIONS, key, {"ended_at": at, "cause": cause}),)
+        case session.SessionRaised(amr=amr):
+            return (Patch(SESSIONS, key, {"amr": " ".join(amr)}),)
         case session.SessionKept(epoch=epoch):
             return (Patch(SESSIONS, key, {"epoch": epoch}),)
         case token.TokensPruned(before=before):

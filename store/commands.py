@@ -6,6 +6,7 @@ from importlib import metadata
 
 from gatebook.domain.access import Federations
 from gatebook.domain.application.accounts import Accounts
+from gatebook.domain.application.added_factors import AddedFactors
 from gatebook.domain.application.api_keys import ApiKeys
 from gatebook.domain.application.bootstrap import Bootstrap
 from gatebook.domain.application.break_glass import BreakGlass
@@ -51,7 +52,8 @@ class Commands:
         self.passwords = Passwords(self.app, self.accounts, self.sessions)
         self.break_glass = BreakGlass(self.app, self.accounts, self.sessions)
         self.second_factors = SecondFactors(self.app, TotpCodes())
-        self.enrolments = Enrolments(self.app, self.second_factors, self.sessions)
+        self.added_factors = AddedFactors(self.accounts, self.sessions)
+        self.enrolments = Enrolments(self.app, self.second_factors, self.added_factors)
         self.challenges = Challenges(self.app, self.sessions, self.second_factors)
         self._wire_passkeys(settings)
         self.api_keys = ApiKeys(self.app, self.accounts)
@@ -72,7 +74,7 @@ class Commands:
         ceremonies = WebAuthnCeremonies(rp_id, origins) if rp_id else None
         challenges = PasskeyChallenges(self.app)
         self.passkeys = Passkeys(
-            self.app, self.second_factors, self.sessions, challenges, ceremonies
+            self.app, self.second_factors, self.added_factors, challenges, ceremonies
         )
         self.passkey_logins = PasskeyLogins(
             self.app, self.passkeys, self.sessions, self.challenges, challenges

@@ -59,7 +59,7 @@ class PreLogins:
         )
         self._keyring.create_named(_NAME)
         sealed = self._keyring.seal(_NAME, msgspec.msgpack.encode(pre_login), _BOUND)
-        return pre_login, urlsafe_b64encode(sealed).rstrip(b"=").decode()
+        return pre_login, _encoded(sealed)
 
     def open(self, cookie: str | None) -> PreLogin | None:
         """What a cookie holds; None for one that was not sealed here. Its age is not asked."""
@@ -67,6 +67,8 @@ class PreLogins:
             return None
         try:
             raw = urlsafe_b64decode(cookie + "=" * (-len(cookie) % 4))
+            if _encoded(raw) != cookie:  # Python reads other spellings of the same bytes, too
+                return None
             opened = self._keyring.open(_NAME, raw, _BOUND)
             return None if opened is None else msgspec.msgpack.decode(opened, type=PreLogin)
         except (ValueError, KeyringDamaged, msgspec.MsgspecError):
@@ -78,4 +80,8 @@ class PreLogins:
 
     def _random(self) -> str:
         """256 bits, in 43 characters (RFC 7636, section 4.1)."""
-        return urlsafe_b64encode(self._ids.secret(32)).rstrip(b"=").decode()
+        return _encoded(self._ids.secret(32))
+
+
+def _encoded(raw: bytes) -> str:
+    return urlsafe_b64encode(raw).rstrip(b"=").decode()

@@ -134,7 +134,7 @@ class BreakGlass(Section, frozen=True):
         """Microseconds that a credential counts for; None: no end."""
         if self.expires_after in ("", FIRST_USE):
             return None
-        return duration_of(self.expires_after)
+        return int(duration_of(self.expires_after))
 
 
 class BootstrapSettings(Section, frozen=True):

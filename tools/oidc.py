@@ -41,6 +41,7 @@ _SECRET: Final = (
     click.option("--client-secret-stdin", is_flag=True, help="Read it from standard input."),
     click.option(
         "--client-secret-file",
+        "file",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         help="Read it from a file's first line.",
     ),
@@ -89,11 +90,9 @@ def show(desk: Desk, named: str) -> None:
 @click.option("--client-id", required=True)
 @_with(*_SECRET, *_OPTIONS)
 @click.pass_obj
-def add(
-    desk: Desk, /, client_secret_stdin: bool, client_secret_file: Path | None, **given: Any
-) -> None:
+def add(desk: Desk, /, client_secret_stdin: bool, file: Path | None, **given: Any) -> None:
     """Let people sign in with a provider. Says which redirect URI to enter there."""
-    secret = _secret(client_secret_stdin, client_secret_file)
+    secret = _secret(client_secret_stdin, file)
     if secret is None:
         secret = read_secret(
             "Client secret", from_stdin=False, confirm=False, option="--client-secret-stdin"
@@ -114,7 +113,7 @@ def update(
     /,
     named: str,
     client_secret_stdin: bool,
-    client_secret_file: Path | None,
+    file: Path | None,
     any_domain: bool,
     **given: Any,
 ) -> None:
@@ -122,7 +121,7 @@ def update(
     changes = _said(given)
     if any_domain:
         changes["allowed_domains"] = []
-    secret = _secret(client_secret_stdin, client_secret_file)
+    secret = _secret(client_secret_stdin, file)
     if secret is not None:
         changes["client_secret"] = secret
     if not changes:

@@ -278,22 +278,26 @@ class Accounts:
 
         Raises NotFound, StaleVersion, or Forbidden when the account may do what he may not:
         otherwise setting an administrator's password would make anybody an administrator. His own
-        account may do no more than he, unless he came with a narrowed token or key: that must not
-        give itself a password or a broader token. `own`: the command sees to that by itself.
+        account may do more than he if his token or key is narrowed, or roles are held back for want
+        of a second factor: he must not give himself a password or a broader token. `own`: on his
+        own account the command gives him nothing, or sees to that by itself.
         """
         loaded = self.load(account_id)
         if loaded.state.status == "absent":
             raise NotFound("There is no such account.")
         if if_match is not None and if_match != loaded.loaded.version:
             raise StaleVersion(if_match, loaded.loaded.version)
-        if account_id != by.account_id or (by.narrowed and not own):
-            for role in loaded.state.roles(now):
-                beyond = (self._app.access.permissions_of(role) or frozenset()) - by.permissions
-                if beyond:
-                    lacking = min(beyond)
-                    raise Forbidden(
-                        lacking, f"The account holds {lacking}, which you do not hold yourself."
-                    )
+        if account_id == by.account_id:
+            live = None if own else self._app.access.account(account_id, now)
+            reach = live.permissions if live is not None else frozenset()
+        else:
+            given = map(self._app.access.permissions_of, loaded.state.roles(now))
+            reach = frozenset[str]().union(*(one for one in given if one is not None))
+        if reach - by.permissions:
+            lacking = min(reach - by.permissions)
+            raise Forbidden(
+                lacking, f"The account holds {lacking}, which you do not hold yourself."
+            )
         return loaded
 
     def with_roster(self, loaded: Loaded[Account], events: list[accounts.Happening]) -> list[Entry]:

@@ -55,8 +55,7 @@ class By(msgspec.Struct, frozen=True):
 
     What is known of an account here was true when the request came in. It is asked again before
     the command is recorded: a command in flight does not outlive its giver's authority.
-    `presented` is the kind and id of what he showed: a token, a session or an API key. `narrowed`:
-    it has a scope, so it may do less than its own account.
+    `presented` is the kind and id of what he showed: a token, a session or an API key.
     """
 
     actor: Actor
@@ -68,7 +67,7 @@ class By(msgspec.Struct, frozen=True):
     presented: tuple[str, UUID] | None = None
     session_id: UUID | None = None
     auth_time: int | None = None
-    narrowed: bool = False
+    acr: str = ""
     idempotency: Idempotency | None = None
 
     def may(self, permissions: Iterable[str]) -> None:

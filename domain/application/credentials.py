@@ -53,8 +53,8 @@ class Credentials:
         self._passkeys = passkeys
         self.removals: dict[str, Removal] = {
             "password": self._remove_password,
-            "totp": lambda _by, loaded, _id, _now: second_factors.removed_totp(
-                loaded.loaded.stream_id, CAUSE
+            "totp": lambda _by, loaded, _id, _now: _with_its_sessions(
+                loaded, second_factors.removed_totp(loaded.loaded.stream_id, CAUSE)
             ),
             "recovery-codes": lambda _by, loaded, _id, _now: second_factors.removed_recovery_codes(
                 loaded.loaded.stream_id, CAUSE
@@ -62,8 +62,8 @@ class Credentials:
             "api-key": lambda _by, loaded, credential_id, _now: api_keys.revoked(
                 loaded.loaded.stream_id, credential_id
             ),
-            "passkey": lambda _by, loaded, credential_id, _now: passkeys.removed(
-                loaded.loaded.stream_id, credential_id, CAUSE
+            "passkey": lambda _by, loaded, credential_id, _now: _with_its_sessions(
+                loaded, passkeys.removed(loaded.loaded.stream_id, credential_id, CAUSE)
             ),
         }
 
@@ -99,14 +99,12 @@ class Credentials:
     def _remove_password(
         self, _by: By, loaded: LoadedAccount, credential_id: UUID, _now: int
     ) -> list[Entry]:
-        """Sessions and tokens end too, as when a password is reset."""
         held = self._app.tail(credential_id, password.TAIL, password.Password(), password.evolve)
         if held.state.phc is None:
             return []
         account_id = loaded.loaded.stream_id
-        entries = held.entries([password.PasswordRemoved(account_id=account_id, cause=CAUSE)])
-        ended = accounts.decide(accounts.RevokeTokens(), loaded.state)
-        return entries + loaded.loaded.entries(ended)
+        removed = password.PasswordRemoved(account_id=account_id, cause=CAUSE)
+        return _with_its_sessions(loaded, held.entries([removed]))
 
     def _view(self, one: HeldCredential) -> CredentialView:
         if one.kind == "passkey":
@@ -117,3 +115,10 @@ class Credentials:
             newest = self._app.event_log.last(totp.uses_id(one.account_id), 1)
             return CredentialView(one, None, newest[0].metadata.at if newest else None)
         return CredentialView(one, None, None)
+
+
+def _with_its_sessions(loaded: LoadedAccount, entries: list[Entry]) -> list[Entry]:
+    """An operator takes away what may be stolen: sessions and tokens end, as at a reset."""
+    if not entries:
+        return []
+    return entries + loaded.loaded.entries(accounts.decide(accounts.RevokeTokens(), loaded.state))

@@ -8,15 +8,16 @@ from uuid import UUID
 import msgspec
 
 from gatebook.domain import password, recovery_codes, totp
+from gatebook.domain.application.added_factors import AddedFactors
 from gatebook.domain.application.browser import BrowserSession
 from gatebook.domain.application.core import By, Decision, Gatebook, Loaded
-from gatebook.domain.application.fresh import fresh_person, person
+from gatebook.domain.application.fresh import person
 from gatebook.domain.application.second_factors import Checked, GivenCode, SecondFactors
-from gatebook.domain.application.sessions import Sessions
 from gatebook.domain.application.tries import Tries
 from gatebook.domain.attempts import Counter, Method
 from gatebook.domain.errors import Conflict, InvalidCredentials, NotFound
 from gatebook.domain.ports import Plaintext
+from gatebook.domain.proofs import TOTP
 from gatebook.domain.recovery_codes import CodeHashes
 from gatebook.domain.totp import TotpSecret
 
@@ -33,9 +34,9 @@ class OfferedTotp(msgspec.Struct, frozen=True):
 class Enrolments:
     """The commands on one's own codes."""
 
-    def __init__(self, app: Gatebook, second_factors: SecondFactors, sessions: Sessions) -> None:
+    def __init__(self, app: Gatebook, second_factors: SecondFactors, added: AddedFactors) -> None:
         self._app = app
-        self._sessions = sessions
+        self._added = added
         self._factors = second_factors
         self._tries = Tries(app)
 
@@ -44,7 +45,7 @@ class Enrolments:
         key = self._app.ids.secret(totp.KEY_BYTES)
 
         def decide(now: int) -> Decision[OfferedTotp]:
-            account_id = fresh_person(self._app, by, now)
+            account_id = self._factors.changer(by, now)
             account = self._app.access.account(account_id, now)
             username = account.username if account is not None else None
             event = totp.TotpOffered(
@@ -60,14 +61,14 @@ class Enrolments:
     def confirm_totp(self, by: By, code: str) -> BrowserSession | None:
         """Puts the offered secret in force, in place of any before, for whoever knows its code.
 
-        A wrong code is a guess, and counts as one at a sign-in does. A session in a browser goes
-        on under a new id, which is returned.
+        A wrong code is a guess, and counts as one at a sign-in does. The session is worth more
+        from then on; a browser's goes on under a new id, which is returned.
         """
         reissued: BrowserSession | None = None
 
         def look(account_id: UUID, now: int) -> Checked:
             nonlocal reissued
-            fresh_person(self._app, by, now)
+            self._factors.changer(by, now)
             offer, loaded = self._factors.offer(account_id), self._factors.totp(account_id)
             key = totp.pending(offer.state, offer.version, loaded.state, now)
             if key is None:
@@ -84,8 +85,10 @@ class Enrolments:
             entries = loaded.entries([confirmed])
             entries += self._factors.uses(account_id).entries([used])
             entries += self._factors.changed(account_id, held, wanted)
-            again, reissued = self._sessions.reissue(by, now)
-            return Checked(None, entries + again, {offer.stream_id: offer.version})
+            settled, reissued = self._added.settle(
+                by, account_id, TOTP, now, was_due=held.state.due
+            )
+            return Checked(None, entries + settled, {offer.stream_id: offer.version})
 
         self._guess(by, "totp", look)
         return reissued
@@ -129,7 +132,7 @@ class Enrolments:
         ]
 
         def decide(now: int) -> Decision[list[str]]:
-            account_id = fresh_person(self._app, by, now)
+            account_id = self._factors.changer(by, now)
             loaded, held = self._factors.recovery(account_id), self._factors.load(account_id)
             typed = [recovery_codes.normalised(one) for one in made]
             hashes = tuple(self._factors.hashed(account_id, one) for one in typed if one)

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from gatebook.domain.application.core import By, Gatebook
 from gatebook.domain.errors import InvalidCredentials, StaleSignIn
+from gatebook.domain.proofs import AAL2
 
 FRESH = 15 * 60 * 1_000_000
 """How long after a sign-in factors may be changed. Microseconds."""
@@ -24,10 +25,15 @@ def person(app: Gatebook, by: By, now: int) -> UUID:
     return by.account_id
 
 
-def fresh_person(app: Gatebook, by: By, now: int) -> UUID:
-    """The same, signed in no longer than FRESH ago. Raises StaleSignIn."""
+def fresh_person(app: Gatebook, by: By, now: int, *, due: bool) -> UUID:
+    """The same, signed in no longer than FRESH ago, and with a second factor if one is `due`.
+
+    Raises StaleSignIn: a password alone must not change what is asked for beside it.
+    """
     account_id = person(app, by, now)
     if by.auth_time is None or not 0 <= now - by.auth_time <= FRESH:
         minutes = FRESH // 60_000_000
         raise StaleSignIn(f"This needs a sign-in of the last {minutes} minutes. Sign in again.")
+    if due and by.acr != AAL2:
+        raise StaleSignIn("This account has a second factor. Sign in with it first.")
     return account_id

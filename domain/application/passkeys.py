@@ -6,13 +6,12 @@ from uuid import UUID
 
 import msgspec
 
-from gatebook.domain import passkey
+from gatebook.domain import passkey, proofs
+from gatebook.domain.application.added_factors import AddedFactors
 from gatebook.domain.application.browser import BrowserSession
 from gatebook.domain.application.core import By, Decision, Gatebook, Loaded
-from gatebook.domain.application.fresh import fresh_person
 from gatebook.domain.application.passkey_challenges import PasskeyChallenges
 from gatebook.domain.application.second_factors import SecondFactors
-from gatebook.domain.application.sessions import Sessions
 from gatebook.domain.ceremonies import Attested, Ceremonies, ShownAttestation
 from gatebook.domain.envelope import Entry
 from gatebook.domain.errors import Conflict, InvalidCredentials, InvalidValue, NotFound
@@ -52,13 +51,13 @@ class Passkeys:
         self,
         app: Gatebook,
         second_factors: SecondFactors,
-        sessions: Sessions,
+        added: AddedFactors,
         challenges: PasskeyChallenges,
         ceremonies: Ceremonies | None,
     ) -> None:
         self._app = app
         self._factors = second_factors
-        self._sessions = sessions
+        self._added_factors = added
         self._challenges = challenges
         self._ceremonies = ceremonies
 
@@ -73,7 +72,7 @@ class Passkeys:
         """The options of a registration; the challenge is bound to the caller's session."""
         now = self._app.clock.now()
         _ = self.ceremonies
-        account_id = fresh_person(self._app, by, now)
+        account_id = self._factors.changer(by, now)
         account = self._app.access.account(account_id, now)
         return RegistrationOffer(
             challenge=self._challenges.fresh("register", by.session_id, now),
@@ -93,7 +92,7 @@ class Passkeys:
         ceremonies = self.ceremonies
 
         def decide(now: int) -> Decision[tuple[PasskeyView, BrowserSession | None]]:
-            account_id = fresh_person(self._app, by, now)
+            account_id = self._factors.changer(by, now)
             try:
                 challenge = ceremonies.challenge_of(shown.client_data)
                 entries = self._challenges.spend(
@@ -104,6 +103,7 @@ class Passkeys:
                     raise InvalidCredentials("The device did not verify its user.")
             except InvalidCredentials as refusal:
                 raise InvalidValue(refusal.detail, "/credential") from refusal
+            was_due = self._factors.load(account_id).state.due
             entries += self._added(account_id, shown, attested, wanted)
             view = PasskeyView(
                 id=passkey.stream_id(shown.credential_id),
@@ -112,8 +112,11 @@ class Passkeys:
                 last_used_at=None,
                 backed_up=attested.backed_up,
             )
-            again, reissued = self._sessions.reissue(by, now)
-            return Decision((view, reissued), entries + again, subject=account_id)
+            proof = proofs.passkey(verified=attested.user_verified, synced=attested.backup_eligible)
+            settled, reissued = self._added_factors.settle(
+                by, account_id, proof, now, was_due=was_due
+            )
+            return Decision((view, reissued), entries + settled, subject=account_id)
 
         return self._app.run(by, decide)
 
@@ -121,7 +124,7 @@ class Passkeys:
         """Removes one of one's own. Raises NotFound."""
 
         def decide(now: int) -> Decision[None]:
-            account_id = fresh_person(self._app, by, now)
+            account_id = self._factors.changer(by, now)
             entries = self.removed(account_id, passkey_id, "owner")
             if not entries:
                 raise NotFound("There is no such passkey.")

@@ -8,7 +8,8 @@ from uuid import UUID
 import msgspec
 
 from gatebook.domain import factors, recovery_codes, totp
-from gatebook.domain.application.core import Gatebook, Loaded
+from gatebook.domain.application.core import By, Gatebook, Loaded
+from gatebook.domain.application.fresh import fresh_person
 from gatebook.domain.attempts import Cause
 from gatebook.domain.envelope import Entry
 from gatebook.domain.factors import Factors
@@ -74,6 +75,11 @@ class SecondFactors:
         )
 
     # --- deciding
+
+    def changer(self, by: By, now: int) -> UUID:
+        """The account of a person who may change its factors now. Raises StaleSignIn."""
+        due = by.account_id is not None and self.load(by.account_id).state.due
+        return fresh_person(self._app, by, now, due=due)
 
     def check(self, account_id: UUID, given: GivenCode, now: int) -> Checked:
         """Checks a code, and says what spends it.

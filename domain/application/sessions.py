@@ -14,8 +14,8 @@ from gatebook.domain.application.devices import Devices
 from gatebook.domain.application.families import SECOND, TokenFamilies, TokenPair
 from gatebook.domain.envelope import Entry, account_actor
 from gatebook.domain.errors import Conflict, InvalidCredentials, NotFound
-from gatebook.domain.proofs import Proof
-from gatebook.domain.session import Opening, Origin
+from gatebook.domain.proofs import Proof, raised
+from gatebook.domain.session import Opening, Origin, Session
 
 GRACE = 10 * SECOND
 """How long the client that lost the answer to a renewal may ask for it again. Microseconds."""
@@ -96,15 +96,24 @@ class Sessions:
         if by.presented is None or by.presented[0] != "session":
             return [], None
         loaded = self._app.load(by.presented[1], session.Session(), session.evolve, of="session")
-        state = loaded.state
-        opened = session.reissue(state.epoch if epoch is None else epoch, state)
-        if not opened or state.account_id is None:
+        return self._reissued(loaded, loaded.state, now, epoch)
+
+    def raised(
+        self, by: By, proof: Proof, now: int, *, epoch: int | None = None
+    ) -> tuple[list[Entry], BrowserSession | None]:
+        """The caller's session, worth more by a proof. A browser's goes on under a new id.
+
+        `epoch`: the account's, when the same append changes it.
+        """
+        if by.session_id is None:
             return [], None
-        session_id = self._app.ids.ordered()
-        entries = Loaded(session_id, 0, session.Session()).entries(opened)
-        entries += loaded.entries(session.end("reissued", state))
-        seconds = max(1, (state.expires_at - now) // SECOND)
-        return entries, self.browser.session(session_id, state.account_id, seconds)
+        loaded = self._app.load(by.session_id, session.Session(), session.evolve, of="session")
+        amr, acr = raised(loaded.state.amr, loaded.state.acr, proof)
+        worth = msgspec.structs.replace(loaded.state, amr=amr, acr=acr)
+        if by.presented is not None and by.presented[0] == "session":
+            return self._reissued(loaded, worth, now, epoch)
+        events = session.keep(epoch, loaded.state) if epoch is not None else []
+        return loaded.entries([*events, *session.raise_to(proof, loaded.state)]), None
 
     def renew(self, by: By, refresh_token: str, *, jkt: str = "") -> TokenPair:
         """Swaps a refresh token for the next pair; one used before ends its whole family.
@@ -178,7 +187,7 @@ class Sessions:
             loaded = self._app.load(session_id, session.Session(), session.evolve, of="session")
             if loaded.state.account_id != account_id:
                 raise NotFound("There is no such session.")
-            self._accounts.load_for_change(by, account_id, now, None)
+            self._accounts.load_for_change(by, account_id, now, None, own=True)
             return Decision(None, loaded.entries(session.end("revoked", loaded.state)))
 
         self._app.run(by, decide)
@@ -215,6 +224,19 @@ class Sessions:
         except InvalidCredentials:
             return []
         return self.ended(held, "replaced")
+
+    def _reissued(
+        self, loaded: Loaded[Session], goes_on_as: Session, now: int, epoch: int | None
+    ) -> tuple[list[Entry], BrowserSession | None]:
+        state = loaded.state
+        opened = session.reissue(state.epoch if epoch is None else epoch, goes_on_as)
+        if not opened or state.account_id is None:
+            return [], None
+        session_id = self._app.ids.ordered()
+        entries = Loaded(session_id, 0, session.Session()).entries(opened)
+        entries += loaded.entries(session.end("reissued", state))
+        seconds = max(1, (state.expires_at - now) // SECOND)
+        return entries, self.browser.session(session_id, state.account_id, seconds)
 
     def _rotated_for(self, by: By, session_id: UUID, now: int) -> int | None:
         """When the last rotation was, if it was just now and for this very client."""

@@ -45,7 +45,10 @@ def test_an_operator_removes_a_factor(served: Served) -> None:
 
     assert served.admin.delete(f"{path}/{held['totp']}").status == 204
 
-    assert begin(served.client, account["username"]).status == 200
+    assert client.get("/v1/auth/me").status == 401, "what the factor opened has ended"
+    again = begin(served.client, account["username"])
+    assert again.status == 200
+    client = served.client.with_token(again.body["access_token"])
     assert set(listed(client, account["id"])) == {"password", "recovery-codes"}
     assert served.admin.delete(f"{path}/{held['totp']}").status == 404
     assert served.admin.delete(f"{path}/{held['recovery-codes']}").status == 204

@@ -15,10 +15,20 @@ from pathlib import Path
 import pytest
 
 from tests.api.served import Deployment
+from tests.federation import hostile
+from tests.federation.conftest import MORE
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 ADDRESS = "127.0.0.1:8440"
+ISSUERS = (
+    "https://keycloak.example.org/realms/main",
+    "https://login.microsoftonline.com/00000000-0000-0000-0000-000000000000/v2.0",
+    "https://accounts.google.com",
+    "https://example.okta.com",
+)
+"""Providers that the runbook names: one on loopback answers in their place."""
+
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -41,16 +51,20 @@ def directory(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("document", ["README.md", "RUNBOOK.md"])
 def test_every_command_of_a_document_works(document, directory):
     """The blocks of a document, run in order beside a running server, all succeed."""
-    deployment = Deployment(directory / "data", "sqlite:///gatebook.db", server="workers = 1")
+    deployment = Deployment(
+        directory / "data", "sqlite:///gatebook.db", server="workers = 1", more=MORE
+    )
     deployment.create()
-    with deployment.served() as server:
+    with deployment.served() as server, hostile.running() as provider:
         script = blocks(document).replace(ADDRESS, f"{server.client.host}:{server.client.port}")
+        for issuer in ISSUERS:
+            script = script.replace(issuer, provider.issuer)
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", script],
             cwd=directory,
             capture_output=True,
             text=True,
-            timeout=180,
+            timeout=400,
         )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     if document == "README.md":

@@ -218,9 +218,9 @@ _add("careful's password reset", BEGUN | {"careful-token"},
      lambda w: _ok(w.admin.put(f"{w.account(w.careful)}/password",
                                {"password": "a new one for the desk 9"})))  # fmt: skip
 _add("codes locked", {"mfa-code"}, _lock_codes)
-_add("codes removed", {"mfa-code"}, _credential("careful", "totp"))
+_add("codes removed", BEGUN | {"careful-token"}, _credential("careful", "totp"))
 _add("recovery codes removed", {"mfa-recovery"}, _credential("careful", "recovery-codes"))
-_add("passkey removed", {"mfa-passkey", "passkey"}, _credential("careful", "passkey"))
+_add("passkey removed", BEGUN | {"passkey", "careful-token"}, _credential("careful", "passkey"))
 _add("key revoked", KEYS,
      lambda w: _ok(w.admin.delete(f"{w.account(w.person)}/api-keys/{w.api_key_id}")))  # fmt: skip
 _add("key rotated", KEYS, _rotate_key)

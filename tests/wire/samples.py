@@ -227,6 +227,7 @@ EVENTS: tuple[Event, ...] = (
         tokens=TOKENS,
         jkt="thumbprint",
     ),
+    session.SessionRaised(account_id=ALICE, amr=("pwd", "otp", "mfa"), acr="aal2"),
     session.SessionRotated(account_id=ALICE, tokens=TOKENS),
     session.SessionKept(account_id=ALICE, epoch=4),
     session.TokenReuseDetected(account_id=ALICE),
