@@ -49,8 +49,8 @@ class _Header(msgspec.Struct, frozen=True):
     alg: str
     kid: str | None = None
     typ: str | None = None
-    crit: msgspec.Raw | None = None
-    b64: msgspec.Raw | None = None
+    crit: Any = msgspec.UNSET
+    b64: Any = msgspec.UNSET
 
 
 class Expected(msgspec.Struct, frozen=True):
@@ -127,7 +127,7 @@ def _verified(token: str, find_key: FindKey) -> tuple[_Header, dict[str, Any]]:
         payload = jose.read(parts.payload, dict[str, Any])
     except jose.InvalidToken as error:
         raise FederationRefused("id_token_malformed", str(error)) from error
-    if header.crit is not None or header.b64 is not None:
+    if header.crit is not msgspec.UNSET or header.b64 is not msgspec.UNSET:
         raise FederationRefused("id_token_malformed", "it has critical header members")
     if header.alg not in ALGORITHMS:
         raise FederationRefused("alg_rejected", header.alg[:20])

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import socket
 import ssl
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import SplitResult, urlencode, urlsplit
@@ -22,6 +24,7 @@ from gatebook.store.addresses import Address, refused
 from gatebook.store.setting_sections import Outbound as OutboundSettings
 
 MOST_REDIRECTS: Final = 3
+MOST_AT_ONCE: Final = 8
 CHUNK: Final = 16_384
 
 Resolve = Callable[[str, int], Sequence[Address]]
@@ -58,7 +61,13 @@ class Outbound:
         *,
         resolver: Resolve = resolve,
         trust: ssl.SSLContext | None = None,
+        most: int = MOST_AT_ONCE,
     ) -> None:
+        """`most` requests are under way at once: whoever does not answer holds up no more threads.
+
+        Anybody can have a provider asked, by a logout token that says it is from there.
+        """
+        self._room = threading.BoundedSemaphore(most)
         self._settings = settings
         self._resolver = resolver
         self._trust = trust or ssl.create_default_context()
@@ -66,7 +75,8 @@ class Outbound:
     def check(self, url: str) -> None:
         """Raises OutboundRefused for a URL that no request would be sent to, as things are now."""
         parts = self._parsed(url)
-        self._addresses(parts)
+        with self._place():
+            self._addresses(parts)
 
     def get(self, url: str, headers: Mapping[str, str] | None = None) -> Fetched:
         """The answer to a GET. Redirects are followed within one origin.
@@ -75,7 +85,8 @@ class Outbound:
         """
         deadline = self._deadline()
         for _ in range(MOST_REDIRECTS + 1):
-            fetched = self._send("GET", url, headers or {}, None, deadline)
+            with self._place():
+                fetched = self._send("GET", url, headers or {}, None, deadline)
             location = fetched.headers.get("location")
             if fetched.status not in (301, 302, 303, 307, 308) or location is None:
                 return fetched
@@ -88,9 +99,19 @@ class Outbound:
         """The answer to a form that was posted. No redirect is followed: it holds secrets."""
         body = urlencode(list(form)).encode()
         sent = {"Content-Type": "application/x-www-form-urlencoded", **(headers or {})}
-        return self._send("POST", url, sent, body, self._deadline())
+        with self._place():
+            return self._send("POST", url, sent, body, self._deadline())
 
     # --- details
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        if not self._room.acquire(blocking=False):
+            raise OutboundFailed("Too many requests to others are under way.")
+        try:
+            yield
+        finally:
+            self._room.release()
 
     def _deadline(self) -> float:
         return time.monotonic() + self._settings.timeout / 1_000_000

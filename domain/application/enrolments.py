@@ -15,9 +15,9 @@ from gatebook.domain.application.fresh import person
 from gatebook.domain.application.second_factors import Checked, GivenCode, SecondFactors
 from gatebook.domain.application.tries import Tries
 from gatebook.domain.attempts import Counter, Method
-from gatebook.domain.errors import Conflict, InvalidCredentials, NotFound
+from gatebook.domain.errors import Conflict, InvalidCredentials, NotFound, StaleSignIn
 from gatebook.domain.ports import Plaintext
-from gatebook.domain.proofs import TOTP
+from gatebook.domain.proofs import AAL2, TOTP
 from gatebook.domain.recovery_codes import CodeHashes
 from gatebook.domain.totp import TotpSecret
 
@@ -108,12 +108,17 @@ class Enrolments:
         self._guess(by, "totp", look)
 
     def remove_totp_by_password(self, by: By, plaintext: Plaintext) -> None:
-        """The same for whoever knows the password."""
+        """The same for whoever knows the password, and signed in with a second factor.
+
+        Raises StaleSignIn for whoever did not: the first factor must not remove the second.
+        """
         verified: dict[int, bool] = {}
 
         def look(account_id: UUID, _now: int) -> Checked:
             if self._factors.totp(account_id).state.key is None:
                 raise NotFound("There is no TOTP secret to remove.")
+            if by.acr != AAL2:
+                raise StaleSignIn("Sign in with the second factor first, or send its code.")
             held = self._password(account_id)
             if held.version not in verified:
                 verified[held.version] = plaintext.matches(held.state.phc)

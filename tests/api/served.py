@@ -236,8 +236,14 @@ class Served:
         raise AssertionError("the log has no end")
 
     def head(self) -> int:
-        [newest] = self.admin.get("/v1/audit?order=desc&limit=1").body["items"]
-        return int(newest["position"])
+        """The log's end, once the audit index has followed that far."""
+        before, newest = -1, 0
+        while newest == 0 or newest != before:
+            before = newest
+            items = self.admin.get("/v1/audit?order=desc&limit=1").body["items"]
+            newest = int(items[0]["position"]) if items else 0
+            time.sleep(0.02)
+        return newest
 
     def _first_line(self) -> str:
         stdout = self.process.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -64,7 +65,12 @@ def test_fifty_at_once(empty: Served) -> None:
     """Of fifty racing calls on two processes exactly one seats an admin."""
 
     def seat(number: int) -> Answer:
-        return empty.client.post("/v1/bootstrap", BODY | {"username": f"boss-{number}"})
+        for _ in range(20):
+            answer = empty.client.post("/v1/bootstrap", BODY | {"username": f"boss-{number}"})
+            if answer.status != 503:  # the hash queue is full: come back, it says
+                break
+            time.sleep(0.1)
+        return answer
 
     with ThreadPoolExecutor(10) as pool:
         answers = list(pool.map(seat, range(50)))

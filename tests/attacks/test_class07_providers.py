@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.api.factors import App
-from tests.api.served import Deployment, Served
+from tests.api.served import PASSWORD, Deployment, Served
 from tests.attacks.test_class07_delegated_admin import role_with
 from tests.federation.browser import Browser
 from tests.federation.conftest import MORE, configure
@@ -59,6 +59,24 @@ def test_a_reissued_session_is_still_the_providers(
         told = {"sid": "her-session"}
     assert log_out(near, provider.logout_token(**told)).status == 200
     assert not browser.signed_in
+
+
+def test_a_provider_is_no_second_factor(near: Served, provider: Provider) -> None:
+    """Who came by a provider that names none removes no one-time codes with the password alone."""
+    provider_id = configure(near, provider)
+    first = signed_in(near, provider, provider_id, "claire")
+    app = App(first.call("POST", "/v1/auth/totp", {}).body["secret"])
+    assert first.call("POST", "/v1/auth/totp/confirm", {"code": app.code()}).status == 204
+    account_id = first.get("/v1/auth/me").body["account"]["id"]
+    path = f"/v1/accounts/{account_id}/password"
+    assert near.admin.put(path, {"password": PASSWORD}).status == 204
+
+    thief = signed_in(near, provider, provider_id, "claire")
+    assert thief.get("/v1/auth/me").body["acr"] == "aal1"
+    assert thief.call("POST", "/v1/auth/totp", {}).status == 403
+    assert thief.call("POST", "/v1/auth/recovery-codes", {}).status == 403
+    assert thief.call("DELETE", "/v1/auth/totp", {"password": PASSWORD}).status == 403
+    assert thief.call("DELETE", "/v1/auth/totp", {"code": app.code()}).status == 204
 
 
 def test_who_chooses_the_claim_chooses_the_role(near: Served, provider: Provider) -> None:

@@ -188,6 +188,13 @@ def _provider(**changes: Any) -> Callable[[World], None]:
     )
 
 
+def _unlink(world: World) -> None:
+    """The next sign-in with the provider is a stranger's: a new account."""
+    path = f"/v1/accounts/{world.federated_id}/identities"
+    for one in world.admin.get(path).body["items"]:
+        _ok(world.admin.delete(f"{path}/{one['id']}"))
+
+
 def _provider_logout(world: World) -> None:
     raw = f"logout_token={world.provider.logout_token(sub=world.subject)}".encode()
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -254,6 +261,7 @@ _add("break-glass locked", {"break-glass-login"}, _break_glass_locked)
 _add("provider off", {"federated-login", "federated-begun"}, _provider(enabled=False))
 _add("mapping removed", {"federated-login", "federated-begun"},
      lambda w: _ok(w.admin.delete(f"/v1/auth/oidc/group-mappings/{w.mapping_id}")))  # fmt: skip
+_add("identity unlinked", {"federated-session"}, _unlink)
 _add("provider logs out", {"federated-session"}, _provider_logout)
 _add("signing key retired",
      (TOKENS - {"cookie-me", "cookie-permission", "break-glass-session", "renew", "oauth-refresh"})

@@ -79,6 +79,8 @@ def test_no_other_algorithm(algorithm: str) -> None:
     [
         {"crit": ["exp"]},
         {"crit": []},
+        {"crit": None},
+        {"b64": None},
         {"b64": False},
         {"typ": "logout+jwt"},
         {"typ": "at+jwt"},
