@@ -97,6 +97,12 @@ def _check_csrf(browser: Browser, session_id: UUID, shown: Shown) -> None:
     check_origin(shown)
 
 
+def check_site(shown: Shown) -> None:
+    """Raises a Problem for an unsafe request that a browser says another site's page sends."""
+    if shown.method not in SAFE and shown.fetch_site == "cross-site":
+        raise Problem("csrf", "The request comes from a page of another site.")
+
+
 def check_origin(shown: Shown) -> None:
     """Raises a Problem for an unsafe request that a page of another site or origin sends."""
     if shown.method in SAFE:

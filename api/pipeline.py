@@ -54,11 +54,14 @@ class Responder:
     def _answer(self, req: falcon.Request, path: dict[str, str]) -> Reply:
         route, house = self.route, self._house
         source = source_of(req, self._site)
-        self._throttle(source)
         now = house.clock.now()
         shown = self._shown(req)
         if route.page:
             authentication.check_origin(shown)
+        if route.throttle:
+            # First: a page of another site must not use up its visitor's attempts.
+            authentication.check_site(shown)
+        self._throttle(source)
         principal = None if route.need.kind == "public" else self._principal(shown, now)
         values = {name: decoding.path_value(name, text) for name, text in path.items()}
         if principal is not None:

@@ -222,3 +222,17 @@ def test_a_broken_throttle_lets_no_login_through(tmp_path: Path) -> None:
             assert (answer.status, "Retry-After" in answer.headers) == (503, True)
             assert browser.get("/v1/auth/me").status == 200
         assert Browser(served.client).login(ADMIN, ADMIN_PASSWORD).status == 200
+
+
+def test_another_sites_page_uses_up_nothing(tmp_path: Path) -> None:
+    """A visitor of a hostile page can still sign in: its requests are refused before they count."""
+    deployment = Deployment(tmp_path, "sqlite:///gatebook.db", server="workers = 1")
+    text = deployment.config.read_text().replace("login_burst = 1000000", "login_burst = 3")
+    deployment.config.write_text(text.replace("login_per_minute = 1000000", "login_per_minute = 1"))
+    deployment.create()
+    with deployment.served() as server:
+        hostile = {"Sec-Fetch-Site": "cross-site", "Content-Type": "text/plain"}
+        for _ in range(10):
+            answer = server.client.call("POST", "/v1/auth/login", raw=b"{}", headers=hostile)
+            assert answer.status == 403
+        assert server.client.login(ADMIN, ADMIN_PASSWORD)
