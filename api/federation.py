@@ -62,8 +62,10 @@ def callback(call: Call[None, f.CallbackQuery]) -> Reply:
         signed_in = _arrived(call, pre_login)
     except FederationRefused as refusal:
         return _refused(call, pre_login, refusal)
-    except (Conflict, NotFound):
+    except NotFound:
         return _refused(call, pre_login, FederationRefused("provider_disabled"))
+    except Conflict:
+        return _refused(call, pre_login, FederationRefused("conflict"))
     assert pre_login is not None  # _arrived raises otherwise
     headers = {"Location": pre_login.return_to}
     kept = [*answer_of(call.site, 302, signed_in).cookies, _cleared(call)]

@@ -123,6 +123,8 @@ class Route(msgspec.Struct, frozen=True):
             found.add("stale-version")
         if self.dpop:
             found.add("invalid-dpop-proof")
+        if self.method != "GET" and (self.need.kind != "public" or self.throttle):
+            found.add("csrf")
         if self.throttle:
             found.add("too-many-attempts")
         return sorted(found)

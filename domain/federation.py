@@ -50,6 +50,7 @@ Reason = Literal[
     "account_creation_disabled",
     "account_inactive",
     "account_deleted",
+    "conflict",
 ]
 """Why a federated sign-in was refused: the log says it, the browser is told one thing for all."""
 
