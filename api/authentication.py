@@ -91,7 +91,7 @@ def _check_csrf(browser: Browser, session_id: UUID, shown: Shown) -> None:
     """What no page of another site can send: the session's token, from a page of this one."""
     token = shown.csrf_token or ""
     if not browser.matches_csrf(session_id, token):
-        raise Problem("csrf", "X-CSRF-Token is not this session's CSRF token.")
+        raise Problem("csrf", "Send as X-CSRF-Token what the CSRF cookie of this session holds.")
     if shown.csrf_cookie is not None and shown.csrf_cookie != token:
         raise Problem("csrf", "X-CSRF-Token and the CSRF cookie differ.")
     check_origin(shown)

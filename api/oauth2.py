@@ -46,7 +46,9 @@ def token(call: Call[TokenForm, None]) -> Reply:
         case "":
             raise OAuthError(INVALID_REQUEST, "grant_type is missing.")
         case _:
-            raise OAuthError("unsupported_grant_type", "There is no such grant here.")
+            raise OAuthError(
+                "unsupported_grant_type", "The grants are client_credentials and refresh_token."
+            )
 
 
 def _client_credentials(call: Call[TokenForm, None]) -> Reply:

@@ -48,6 +48,16 @@ _IF_MATCH: Final = {
     "schema": {"type": "string", "pattern": '^"[0-9]{1,18}"$'},
 }
 
+_BEARER: Final = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": (
+        "An access token or an API key. In its place counts the cookie of a session in a browser, "
+        "which POST /v1/auth/login?session=cookie sets; every method but GET and HEAD then needs "
+        "the `csrf_token` of that answer in the header X-CSRF-Token."
+    ),
+}
+
 
 def document(routes: Iterable[Route]) -> bytes:
     """The document as JSON."""
@@ -70,7 +80,7 @@ def document(routes: Iterable[Route]) -> bytes:
         "paths": paths,
         "components": {
             "schemas": components,
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {"bearer": _BEARER},
         },
     }
     return msgspec.json.encode(whole)

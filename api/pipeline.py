@@ -204,7 +204,7 @@ def check_throttle(wait: int) -> None:
     if wait:
         raise Problem(
             "too-many-attempts",
-            "Too many attempts from this address. Try again later.",
+            f"Too many attempts from this address. Try again in {wait} s.",
             headers={"Retry-After": str(wait)},
         )
 

@@ -119,7 +119,7 @@ REFUSALS: Final[dict[type[errors.Refusal], str]] = {
 BEARER: Final = {"WWW-Authenticate": "Bearer"}
 
 _UNIFORM: Final = {
-    "invalid-credentials": "The username or the password is wrong.",
+    "invalid-credentials": "The name, the password or the code is wrong.",
     "store-unavailable": "The store cannot be reached. Try again.",
 }
 """Where the truth stays here: one sentence, whatever the cause."""

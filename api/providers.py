@@ -87,7 +87,9 @@ def refresh(call: Call[Nothing, None]) -> Reply:
         metadata = relying.metadata(party, fresh=True)
         keys = relying.keys(party, fresh=True)
     except FederationRefused as refusal:
-        raise Problem("provider-unusable", f"{refusal.reason}: {refusal.detail}.") from refusal
+        raise Problem(
+            "provider-unusable", f"{refusal.reason}: {refusal.detail.rstrip('.')}."
+        ) from refusal
     body = f.Refreshed(
         issuer=metadata.issuer,
         algorithms=metadata.id_token_signing_alg_values_supported,

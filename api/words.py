@@ -26,7 +26,6 @@ _SENTENCES: Final[dict[str, str]] = {
     "api_key.revoked": "An API key was revoked.",
     "client.configured": "The account was configured as an OAuth 2 client.",
     "client.removed": "The OAuth 2 configuration was removed.",
-    "lockout.cleared": "The count of failed sign-ins began again.",
     "bootstrap.token_first_admin": "The account became the first administrator, by token.",
     "bootstrap.local_first_admin": "The account became the first administrator, on the machine.",
     "bootstrap.oidc_first_admin": "The account became the first administrator, by federation.",
@@ -73,6 +72,14 @@ _PASSWORDS: Final = {
     "changed": "The password was changed by its owner.",
 }
 
+_COUNTED: Final = {
+    "password": "wrong passwords",
+    "totp": "wrong one-time codes",
+    "recovery-code": "wrong recovery codes",
+    "passkey": "refused passkeys",
+    "break-glass": "wrong break-glass passwords",
+}
+
 _ENDS: Final = {
     "logout": "A session was ended by signing out.",
     "revoked": "A session was ended.",
@@ -112,6 +119,8 @@ def _sentence(event: Event) -> str | None:
             return f"A sign-in failed, the {_nth(failures)} in a row: locked until {_time(until)}."
         case attempts.LoginFailed(failures=failures):
             return f"A sign-in failed, the {_nth(failures)} in a row."
+        case attempts.LockoutCleared(method=method):
+            return f"The count of {_COUNTED.get(method, 'failed sign-ins')} began again."
         case attempts.BreakGlassLoginFailed(locked_until=int(until)):
             return f"A break-glass sign-in failed: locked until {_time(until)}."
         case attempts.BreakGlassLoginFailed():

@@ -10,7 +10,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_origin
 from urllib.parse import urlsplit
 
 import msgspec
@@ -72,7 +72,9 @@ class Settings(Section, frozen=True):
         try:
             table = tomllib.loads(file.read_text("utf-8"))
         except OSError as error:
-            raise ConfigurationError(f"{file}: {error.strerror}") from error
+            way = "; say --config or set GATEBOOK_CONFIG, or run: gatebook init"
+            hint = way if isinstance(error, FileNotFoundError) else ""
+            raise ConfigurationError(f"{file}: {error.strerror}{hint}") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigurationError(f"{file}: {error}") from error
         if "directory" in table:
@@ -185,7 +187,8 @@ def _value(name: str, text: str, kind: Any) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"environment: {name}={text!r} is no TOML value") from error
+        hint = '; a list is written ["a", "b"]' if get_origin(kind) in (tuple, list) else ""
+        raise ConfigurationError(f"environment: {name}={text!r} is no TOML value{hint}") from error
 
 
 def _one_line(error: msgspec.ValidationError) -> str:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import quote
 
 import click
 
 from gatebook.domain.application.core import local
-from gatebook.tools.desk import Desk, local_user, read_secret
+from gatebook.tools.desk import Desk, check_id, local_user, read_secret
 
 COLUMNS = ("id", "username", "type", "status", "roles", "created_at")
 
@@ -163,8 +162,9 @@ def credentials(desk: Desk, named: str) -> None:
 @click.pass_obj
 def remove_credential(desk: Desk, named: str, credential_id: str) -> None:
     """Remove a credential of an account, by the id that `credentials` shows."""
+    check_id(credential_id, "credential", "account credentials")
     with desk.api() as api:
-        path = f"/v1/accounts/{api.account_id(named)}/credentials/{quote(credential_id, safe='')}"
+        path = f"/v1/accounts/{api.account_id(named)}/credentials/{credential_id}"
         api.call("DELETE", path)
     desk.say("The credential is removed.")
 
@@ -188,9 +188,10 @@ def unlink(desk: Desk, named: str, identity_id: str) -> None:
 
     Whoever signs in with it afterwards gets another account, if the provider may create one.
     """
+    check_id(identity_id, "identity", "account identities")
     desk.confirm(f"Unlink {named}? The next sign-in with it makes another account.")
     with desk.api() as api:
-        path = f"/v1/accounts/{api.account_id(named)}/identities/{quote(identity_id, safe='')}"
+        path = f"/v1/accounts/{api.account_id(named)}/identities/{identity_id}"
         api.call("DELETE", path)
     desk.say("The identity is unlinked; its roles and all sessions have ended.")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from gatebook.tools.desk import Desk
+from gatebook.tools.desk import Desk, check_id
 
 
 @click.group()
@@ -51,6 +51,7 @@ def create(desk: Desk, named: str, name: str, scope: str, expires_at: str | None
 @click.pass_obj
 def rotate(desk: Desk, named: str, key_id: str, overlap: int) -> None:
     """Make the key that follows one. It is shown once."""
+    check_id(key_id, "key", "apikey list")
     with desk.api() as api:
         path = f"/v1/accounts/{api.account_id(named)}/api-keys/{key_id}/rotate"
         desk.show(api.call("POST", path, {"overlap": overlap}))
@@ -62,6 +63,7 @@ def rotate(desk: Desk, named: str, key_id: str, overlap: int) -> None:
 @click.pass_obj
 def revoke(desk: Desk, named: str, key_id: str) -> None:
     """End an API key at once."""
+    check_id(key_id, "key", "apikey list")
     with desk.api() as api:
         api.call("DELETE", f"/v1/accounts/{api.account_id(named)}/api-keys/{key_id}")
     desk.say("The API key is revoked.")

@@ -22,6 +22,7 @@ COLUMNS: Final = (
     "last_used_at",
     "locked_until",
 )
+LOGIN: Final = "auth.breakglass.login"
 USED: Final = "breakglass.login_succeeded"
 LATEST: Final = 20
 """Uses that `status` shows unless it is told otherwise."""
@@ -69,8 +70,13 @@ def set_password(desk: Desk, named: str, password_stdin: bool) -> None:
     password = read_secret("Break-glass password", from_stdin=password_stdin, confirm=True)
     with desk.api() as api:
         _check(desk, api)
-        body = {"account_id": api.account_id(named), "password": password}
+        account_id = api.account_id(named)
+        body = {"account_id": account_id, "password": password}
         desk.show(api.call("POST", CREDENTIALS, body))
+        if not _may_use(api, account_id):
+            click.echo(
+                f"gatebook: {named} holds no role with {LOGIN}: it cannot use this", err=True
+            )
 
 
 @breakglass.command()
@@ -106,3 +112,12 @@ def _enabled(desk: Desk, api: Api) -> bool:
 def _check(desk: Desk, api: Api) -> None:
     if not _enabled(desk, api):
         raise Failed(OFF)
+
+
+def _may_use(api: Api, account_id: str) -> bool:
+    """Whether a role of the account lets it in. Whoever may not look is told nothing."""
+    try:
+        held = api.get(f"/v1/accounts/{account_id}")["roles"]
+        return any(LOGIN in api.get(f"/v1/roles/{role}")["permissions"] for role in held)
+    except Failed:
+        return True

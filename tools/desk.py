@@ -37,9 +37,12 @@ DEFAULT_CONFIG = "gatebook.toml"
 class Failed(click.ClickException):
     """A command that ends with an exit code of its own."""
 
-    def __init__(self, message: str, code: int = REFUSED) -> None:
+    def __init__(
+        self, message: str, code: int = REFUSED, problem: dict[str, Any] | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
+        self.problem = problem or {}
 
     def show(self, file: Any = None) -> None:
         """One line on standard error."""
@@ -217,6 +220,12 @@ def is_id(named: str) -> bool:
     return _ID.fullmatch(named) is not None
 
 
+def check_id(given: str, thing: str, where: str) -> None:
+    """Raises Failed for what is no id: a thing without a name of its own is known by its id."""
+    if not is_id(given):
+        raise Failed(f"say the {thing}'s id, as `{where}` shows it", USAGE)
+
+
 def local_user() -> str:
     """The operating-system user, as the log names him."""
     try:
@@ -253,6 +262,7 @@ def _words() -> str:
 
 
 def _failure(answer: httpx.Response) -> Failed:
+    problem: dict[str, Any] = {}
     try:
         problem = answer.json()
         detail = problem.get("detail") or problem.get("title") or ""
@@ -263,7 +273,7 @@ def _failure(answer: httpx.Response) -> Failed:
         detail = answer.text[:200]
     detail = plain(detail)
     code = UNAVAILABLE if answer.status_code in (429, 503) else REFUSED
-    return Failed(f"{detail or answer.reason_phrase} [{answer.status_code}]", code)
+    return Failed(f"{detail or answer.reason_phrase} [{answer.status_code}]", code, problem)
 
 
 def _dig(item: dict[str, Any], path: str) -> Any:

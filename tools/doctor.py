@@ -162,12 +162,12 @@ def _break_glass(house: House) -> Finding:
     now = house.clock.now()
     wanted = AuditFilter(type="breakglass.login_succeeded", since=now - RECENT)
     uses = len(AuditView(house.store).query(wanted, limit=MANY))
-    used = f"used {uses} times in 30 days" if uses else "not used in 30 days"
+    used = f"uses in 30 days: {uses}" if uses else "not used in 30 days"
     mend = "gatebook breakglass status" if uses else ""
     if not house.settings.breakglass.enabled:
         return _finding("break-glass", "good", f"off, {used}", mend)
     count = len(house.access.break_glass(now))
-    found = f"on, {count} credentials, {used}"
+    found = f"on, credentials: {count}, {used}"
     return _finding("break-glass", "on", found, mend or "Switch it off after the emergency.")
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from gatebook.api.federation_routes import MAPPINGS, PROVIDERS
-from gatebook.tools.desk import REFUSED, USAGE, Api, Desk, Failed, is_id, read_secret
+from gatebook.tools.desk import REFUSED, USAGE, Api, Desk, Failed, check_id, is_id, read_secret
 
 C = TypeVar("C", bound=Callable[..., Any])
 
@@ -202,8 +202,7 @@ def add_mapping(desk: Desk, named: str, group: str, role: str) -> None:
 @click.pass_obj
 def remove_mapping(desk: Desk, mapping_id: str) -> None:
     """End a mapping. What it gave ends at each member's next sign-in."""
-    if not is_id(mapping_id):
-        raise Failed("say the mapping's id, as `oidc mapping list` shows it", USAGE)
+    check_id(mapping_id, "mapping", "oidc mapping list")
     with desk.api() as api:
         api.call("DELETE", f"{MAPPINGS}/{mapping_id}")
     desk.say("The mapping is removed.")
@@ -245,8 +244,10 @@ def _found(api: Api, named: str) -> dict[str, Any]:
         return shown
     found = [one for one in api.items(PROVIDERS) if one["name"] == named]
     if len(found) != 1:
-        how = "there is no provider" if not found else f"{len(found)} providers are called"
-        raise Failed(f"{how} {named!r}")
+        if not found:
+            raise Failed(f"there is no provider {named!r}")
+        ids = ", ".join(one["id"] for one in found)
+        raise Failed(f"{len(found)} providers are called {named!r}; say an id: {ids}")
     return found[0]
 
 

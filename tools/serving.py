@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from base64 import b32encode
 from pathlib import Path
+from typing import Any
 
 import click
 import httpx
@@ -16,6 +18,7 @@ from gatebook.store.house import House, open_house
 from gatebook.store.master_key import write_key_file
 from gatebook.store.settings import ConfigurationError, Settings
 from gatebook.tools.desk import (
+    TOKEN_VARIABLE,
     UNAVAILABLE,
     USAGE,
     Api,
@@ -119,7 +122,11 @@ def serve(desk: Desk) -> int:
 
 @click.command()
 @click.option("--username", prompt=True)
-@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+@click.option(
+    "--password-stdin",
+    is_flag=True,
+    help="Read the password from standard input; from a second line the code, if one is due.",
+)
 @click.pass_obj
 def login(desk: Desk, username: str, password_stdin: bool) -> None:
     """Sign in to --server, for the commands that follow."""
@@ -127,12 +134,39 @@ def login(desk: Desk, username: str, password_stdin: bool) -> None:
     password = read_secret("Password", from_stdin=password_stdin)
     with httpx.Client(base_url=server, timeout=60) as client:
         body = {"username": username, "password": password}
-        pair = Api(client).call("POST", "/v1/auth/login", body)
+        pair = _signed_in(Api(client), body, from_stdin=password_stdin)
     path = session_file()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     _write(path, json.dumps({"server": desk.server, **pair}))
     desk.say(f"Signed in to {desk.server} as {username} for {pair['expires_in']} seconds.")
+
+
+def _signed_in(api: Api, body: dict[str, str], *, from_stdin: bool) -> dict[str, Any]:
+    """The answer to a sign-in, after a second step if the account has a second factor."""
+    try:
+        pair: dict[str, Any] = api.call("POST", "/v1/auth/login", body)
+    except Failed as failure:
+        methods = failure.problem.get("methods", ())
+        if not methods:
+            raise
+        if not {"totp", "recovery_code"} & set(methods):
+            raise Failed(f"a passkey is needed, in a browser; or set {TOKEN_VARIABLE}") from failure
+        code = _code(from_stdin=from_stdin)
+        kind = "totp_code" if len(code) == 6 and code.isdigit() else "recovery_code"
+        step = {"mfa_token": failure.problem["mfa_token"], kind: code}
+        pair = api.call("POST", "/v1/auth/mfa", step)
+    return pair
+
+
+def _code(*, from_stdin: bool) -> str:
+    """One of the account's codes, of an authenticator app or for recovery."""
+    if not from_stdin:
+        return "".join(read_secret("One-time or recovery code", from_stdin=False).split())
+    code = "".join(sys.stdin.readline().split())
+    if not code:
+        raise Failed("a second factor is needed: its code is the second line of standard input")
+    return code
 
 
 @click.command()

@@ -69,7 +69,7 @@ def test_every_number_is_a_time_a_duration_or_a_count() -> None:
 def test_every_event_of_an_account_has_words() -> None:
     """An account's history says of each of its events what it was."""
     matched = {"password.set", "role.granted", "role.revoked", "session.ended", "token.issued"}
-    matched |= {"login.failed", "login.refused_while_locked"}
+    matched |= {"login.failed", "login.refused_while_locked", "lockout.cleared"}
     matched |= {"breakglass.login_failed", "breakglass.credential_expired"}
     elsewhere = {kind for kind in TYPES if _subject(kind)} - matched - set(words._SENTENCES)
 

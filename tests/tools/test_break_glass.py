@@ -57,13 +57,22 @@ def test_set_use_unlock_remove(cli, deployment):
         assert use["ip"] == "127.0.0.1"
         assert found["credentials"][0]["last_used_at"] is not None
         doctor = {one["check"]: one["found"] for one in json.loads(cli("--json", "doctor")[1])}
-        assert doctor["break-glass"] == "on, 1 credentials, used 1 times in 30 days"
+        assert doctor["break-glass"] == "on, credentials: 1, uses in 30 days: 1"
         served.client.login(ADMIN, ADMIN_PASSWORD)
     assert cli("breakglass", "unlock", ADMIN)[0] == 0
     assert cli("--yes", "breakglass", "remove", ADMIN)[0] == 0
     assert status(cli)["credentials"] == []
     code, _, errors = cli("breakglass", "remove", ADMIN)
     assert (code, "no break-glass credential" in errors) == (1, True)
+
+
+def test_an_account_that_cannot_use_it_is_named(cli, deployment):
+    """Set all the same: the role may follow. Whoever may use it hears nothing."""
+    words = ("breakglass", "set", ADMIN, "--password-stdin")
+    assert cli(*words, stdin=f"{EMERGENCY}\n")[2] == ""
+    cli("account", "create", "--username", "guest", "--password-stdin", stdin=f"{ADMIN_PASSWORD}\n")
+    code, _, errors = cli("breakglass", "set", "guest", "--password-stdin", stdin=f"{EMERGENCY}\n")
+    assert (code, "no role with auth.breakglass.login" in errors) == (0, True)
 
 
 def test_local_unlock_ends_a_lock(cli, deployment):
