@@ -145,9 +145,9 @@ def remove(linked: int, mapped: int, state: Provider) -> list[Happening]:
     if state.configuration is None:
         raise NotFound("There is no such provider.")
     if linked:
-        raise Conflict(f"{linked} accounts are linked to this provider. Unlink or delete them.")
+        raise Conflict(f"Accounts are linked to this provider ({linked}). Unlink or delete them.")
     if mapped:
-        raise Conflict(f"{mapped} group mappings name this provider. Remove them first.")
+        raise Conflict(f"Group mappings name this provider ({mapped}). Remove them first.")
     return [ProviderRemoved()]
 
 

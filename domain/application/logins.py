@@ -29,7 +29,7 @@ from gatebook.domain.proofs import PASSWORD
 PATIENCE = 64
 """How often a sign-in is decided: giving up would tell a name that is raced for from none."""
 
-REFUSED = "The username or the password is wrong."
+REFUSED = "The name, the password or the code is wrong."
 
 
 class Attempt(msgspec.Struct, frozen=True):
