@@ -76,7 +76,7 @@ class House(Commands):
         self.activity = Activity(self.store)
         self.seen = SeenTable(self.store)
         self.federations = FederationView(self.store)
-        self.outbound = Outbound(settings.outbound, most=max(1, settings.worker_threads // 4))
+        self.outbound = Outbound(settings.outbound, most=max(1, settings.worker_threads // 2))
         self.relying = Relying(self.outbound, self.clock)
         self.pre_logins = PreLogins(self.keyring, self.clock, self.ids)
         self.guesses = Reservations(self.store, self.clock, self.ids, settings.sign_in_queue)

@@ -25,6 +25,9 @@ from gatebook.store.setting_sections import Outbound as OutboundSettings
 
 MOST_REDIRECTS: Final = 3
 MOST_AT_ONCE: Final = 8
+PATIENCE: Final = 2.0
+"""Seconds that a request waits for a place among those under way."""
+
 CHUNK: Final = 16_384
 
 Resolve = Callable[[str, int], Sequence[Address]]
@@ -63,11 +66,13 @@ class Outbound:
         trust: ssl.SSLContext | None = None,
         most: int = MOST_AT_ONCE,
     ) -> None:
-        """`most` requests are under way at once: whoever does not answer holds up no more threads.
+        """`most` requests are under way at once, and three quarters as many wait for a place.
 
-        Anybody can have a provider asked, by a logout token that says it is from there.
+        Whoever does not answer holds up no more threads than those: anybody can have a provider
+        asked, by a logout token that says it is from there.
         """
         self._room = threading.BoundedSemaphore(most)
+        self._waiting = threading.BoundedSemaphore(max(1, most * 3 // 4))
         self._settings = settings
         self._resolver = resolver
         self._trust = trust or ssl.create_default_context()
@@ -106,12 +111,20 @@ class Outbound:
 
     @contextmanager
     def _place(self) -> Iterator[None]:
-        if not self._room.acquire(blocking=False):
+        if not self._room.acquire(blocking=False) and not self._waited():
             raise OutboundFailed("Too many requests to others are under way.")
         try:
             yield
         finally:
             self._room.release()
+
+    def _waited(self) -> bool:
+        if not self._waiting.acquire(blocking=False):
+            return False
+        try:
+            return self._room.acquire(timeout=PATIENCE)
+        finally:
+            self._waiting.release()
 
     def _deadline(self) -> float:
         return time.monotonic() + self._settings.timeout / 1_000_000

@@ -17,10 +17,10 @@ from contextlib import contextmanager, suppress
 from typing import Final
 from uuid import UUID
 
-from eventsourcing.persistence import PersistenceError
+from eventsourcing.persistence import OperationalError, PersistenceError
 
 from gatebook.domain.attempts import Attempts
-from gatebook.domain.errors import Overloaded
+from gatebook.domain.errors import Overloaded, StoreUnavailable
 from gatebook.domain.policy import Lockout
 from gatebook.domain.ports import Clock, Ids
 from gatebook.projections.ports import Transaction
@@ -136,7 +136,10 @@ class Reservations:
             )
             return True
 
-        return self._log.transact(run)
+        try:
+            return self._log.transact(run)
+        except OperationalError as error:
+            raise StoreUnavailable("Guesses cannot be counted now.") from error
 
     def _release(self, stream_id: UUID, guess_id: bytes, decoy: Lockout | None) -> None:
         """A row that stays because the store is gone ends by its age."""

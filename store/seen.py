@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from eventsourcing.persistence import PersistenceError
+from eventsourcing.persistence import OperationalError, PersistenceError
 
 from gatebook.domain.errors import StoreUnavailable
 from gatebook.projections.ports import Transaction
@@ -58,7 +58,10 @@ class SeenTable:
         def run(tx: Transaction) -> bool:
             return tx.execute(_INSERT, (digest, until)) == 1
 
-        return self._log.transact(run)
+        try:
+            return self._log.transact(run)
+        except OperationalError as error:
+            raise StoreUnavailable("What was used cannot be remembered now.") from error
 
     def sweep(self, now: int) -> None:
         """Drops what has ended."""

@@ -130,7 +130,7 @@ def test_e26_an_auditor_reads_everything_and_changes_nothing(served):
         if route.need.kind not in ("permission", "own"):
             continue
         answer = client.call(route.method, path_of(route), raw=b"" if route.body is None else b"{}")
-        if route.method == "GET":
+        if route.method == "GET" and route.need.permission.endswith(".read"):
             assert answer.status in (200, 404), (route.path, answer.raw)
         else:
             assert answer.status == 403, (route.method, route.path)

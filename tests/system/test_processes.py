@@ -167,6 +167,7 @@ def holders(lock: Path) -> list[int]:
     return [int(line.split()[4]) for line in lines if inode in line and "->" not in line]
 
 
+@pytest.mark.alone  # another server may take the port
 def test_a_supervisor_that_is_killed(fresh: Deployment) -> None:
     """Its children end by themselves, and nothing listens any more."""
     with fresh.served() as served:

@@ -12,9 +12,14 @@ import random
 import threading
 import time
 
+import pytest
+
 from tests.api.served import ELSEWHERE, PASSWORD, Served
 from tests.system.conftest import IN_CI
 from tests.system.family import all_ready, children, kill, replaced
+
+pytestmark = pytest.mark.alone
+"""The retry must come within ten seconds."""
 
 ROUNDS = 12 if IN_CI else 4
 USES = 8
@@ -24,7 +29,9 @@ def test_a_renewal_cut_off_by_kill_9(served: Served) -> None:
     """After each kill the token gives one successor, by one event, and no reuse is seen."""
     dice = random.Random(29)
     cut_off = 0
-    for _ in range(ROUNDS):
+    for turn in range(4 * ROUNDS):
+        if turn >= ROUNDS and cut_off:
+            break
         all_ready(served)
         account = served.account()
         pair = served.client.login(account["username"], PASSWORD)
@@ -34,7 +41,7 @@ def test_a_renewal_cut_off_by_kill_9(served: Served) -> None:
         before = children(served, "worker")
         for thread in threads:
             thread.start()
-        time.sleep(dice.uniform(0, 0.03))
+        time.sleep(dice.uniform(0, 0.02))
         kill(dice.choice(before))
         for thread in threads:
             thread.join(20)
@@ -49,7 +56,7 @@ def test_a_renewal_cut_off_by_kill_9(served: Served) -> None:
         assert served.client.post("/v1/auth/renew", body, headers=ELSEWHERE).status == 401
         cut_off += len(lost)
         replaced(served, "worker", before)
-    print(f"\n{ROUNDS} kills, {cut_off} of {ROUNDS * USES} answers lost")
+    print(f"\n{turn} kills, {cut_off} answers lost")
     assert cut_off > 0
 
 
