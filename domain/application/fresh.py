@@ -31,7 +31,7 @@ def fresh_person(app: Gatebook, by: By, now: int, *, due: bool) -> UUID:
     Raises StaleSignIn: a password alone must not change what is asked for beside it.
     """
     account_id = person(app, by, now)
-    if by.auth_time is None or not 0 <= now - by.auth_time <= FRESH:
+    if by.auth_time is None or abs(now - by.auth_time) > FRESH:
         minutes = FRESH // 60_000_000
         raise StaleSignIn(f"This needs a sign-in of the last {minutes} minutes. Sign in again.")
     if due and by.acr != AAL2:

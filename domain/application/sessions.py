@@ -244,7 +244,8 @@ class Sessions:
         if not newest or not isinstance(newest[0].event, session.SessionRotated):
             return None
         envelope = newest[0].metadata
-        if not 0 <= now - envelope.at < GRACE or by.source is None or not envelope.source:
+        # It may have been decided a moment after this one was begun: then its instant is the later.
+        if not -GRACE < now - envelope.at < GRACE or by.source is None or not envelope.source:
             return None
         source = self._app.keys.open_source(
             envelope.source_subject, envelope.source, envelope.request_id

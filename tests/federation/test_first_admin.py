@@ -26,7 +26,9 @@ from tests.federation.browser import Browser
 from tests.federation.conftest import MORE, STORES, url_of
 from tests.federation.hostile import CLIENT_ID, CLIENT_SECRET, Provider
 
-SERVER = "workers = 2\nthreads = 32"
+SERVER = "workers = 2\nthreads = 72"
+"""All fifty may wait for the provider at once, on one worker if it comes to that."""
+
 RACERS = 50
 
 
@@ -36,7 +38,8 @@ def empty(
 ) -> Iterator[tuple[Served, str]]:
     """A server without any admin, that knows one provider: configured on the machine itself."""
     directory.mkdir(exist_ok=True)
-    deployment = Deployment(directory, url, server=SERVER, more=MORE)
+    more = MORE.replace('timeout = "2s"', 'timeout = "10s"')
+    deployment = Deployment(directory, url, server=SERVER, more=more)
     text = deployment.config.read_text()
     text = text.replace("[bootstrap]\n", f'[bootstrap]\nadmin_groups = ["chiefs"]\n{rule}\n')
     deployment.config.write_text(text)
