@@ -7,7 +7,6 @@ bound to: it is remembered in a throwaway file that the workers of one machine s
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 from contextlib import suppress
@@ -19,11 +18,10 @@ from eventsourcing.persistence import OperationalError, PersistenceError
 from gatebook.domain.errors import StoreUnavailable
 from gatebook.projections.ports import Transaction
 from gatebook.store.log import Log
+from gatebook.store.throwaway import ThrowawayFile
 
 SWEEP_EVERY: Final = 256
 """Identifiers noted by one process between two clean-ups."""
-
-BUSY_SECONDS: Final = 1.0
 
 _TABLE: Final = {
     "sqlite": (
@@ -80,12 +78,9 @@ class SeenFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._file = ThrowawayFile(path, [_TABLE["sqlite"]])
         self._guard = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
-        self._opened: tuple[int, int] | None = None
         self._noted = 0
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def first(self, digest: bytes, now: int, until: int) -> bool:
         """Whether nobody showed it before; from now on it was shown, until it ends.
@@ -96,53 +91,17 @@ class SeenFile:
             try:
                 return self._first(digest, now, until)
             except (sqlite3.Error, OSError) as error:
-                self._drop()
+                self._file.drop()
                 raise StoreUnavailable("Replays cannot be told apart.") from error
 
     def close(self) -> None:
         """Closes the file. Twice is harmless."""
         with self._guard:
-            self._drop()
+            self._file.drop()
 
     def _first(self, digest: bytes, now: int, until: int) -> bool:
-        connection = self._usable()
+        connection = self._file.usable()
         self._noted += 1
         if self._noted % SWEEP_EVERY == 1:
             connection.execute(_SWEEP, (now,))
         return connection.execute(_INSERT, (digest, until)).rowcount == 1
-
-    def _usable(self) -> sqlite3.Connection:
-        """The connection to the file that stands at the path now."""
-        if self._connection is None or _identity(self._path) != self._opened:
-            self._drop()
-            self._connection = _open(self._path)
-            self._opened = _identity(self._path)
-        return self._connection
-
-    def _drop(self) -> None:
-        connection, self._connection, self._opened = self._connection, None, None
-        if connection is not None:
-            connection.close()
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    connection = sqlite3.connect(
-        path, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS
-    )
-    try:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=OFF")
-        connection.execute(_TABLE["sqlite"])
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino

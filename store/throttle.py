@@ -8,7 +8,6 @@ than `MOST` of them.
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -20,14 +19,13 @@ import msgspec
 from gatebook.domain.errors import StoreUnavailable
 from gatebook.domain.network import network_of
 from gatebook.store.setting_sections import MINUTE, SECOND, Limits
+from gatebook.store.throwaway import ThrowawayFile
 
 Kind = Literal["login", "break-glass", "request"]
 
 MOST: Final = 100_000
 SWEEP_EVERY: Final = 1_000
 """Takes of one process between two clean-ups."""
-
-BUSY_SECONDS: Final = 1.0
 
 BREAK_GLASS_A_MINUTE: Final = 5
 
@@ -69,16 +67,13 @@ class Throttle:
         now: Callable[[], int],
     ) -> None:
         """`derive(purpose, *parts)` is a keyed hash, `now` is in microseconds."""
-        self._path = path
+        self._file = ThrowawayFile(path, [_TABLE, _INDEX])
         self._buckets = buckets
         self._derive = derive
         self._now = now
         self._guard = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
-        self._opened: tuple[int, int] | None = None
         self._takes = 0
         self._told = 0
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def take(self, kind: Kind, address: str) -> int:
         """Takes one from an address's bucket. Returns the seconds to wait; 0: it was taken.
@@ -94,9 +89,9 @@ class Throttle:
             try:
                 return self._take(kind, source, bucket)
             except (sqlite3.Error, OSError) as error:
-                self._drop()
+                self._file.drop()
                 if _is_damage(error):
-                    self._remove()
+                    self._file.remove()
                 self._tell(error)
                 if kind == "request":
                     return 0
@@ -105,10 +100,10 @@ class Throttle:
     def close(self) -> None:
         """Closes the file. Twice is harmless."""
         with self._guard:
-            self._drop()
+            self._file.drop()
 
     def _take(self, kind: Kind, source: bytes, bucket: Bucket) -> int:
-        connection, now = self._usable(), self._now()
+        connection, now = self._file.usable(), self._now()
         connection.execute("BEGIN IMMEDIATE")
         try:
             found = connection.execute(
@@ -134,47 +129,13 @@ class Throttle:
         connection.execute("COMMIT")
         return max(0, -(-wait // SECOND))
 
-    def _usable(self) -> sqlite3.Connection:
-        """The connection to the file that stands at the path now."""
-        if self._connection is None or _identity(self._path) != self._opened:
-            self._drop()
-            self._connection = _open(self._path)
-            self._opened = _identity(self._path)
-        return self._connection
-
-    def _remove(self) -> None:
-        """After a power cut, say: the next take begins a new file, with every bucket full."""
-        for suffix in ("", "-wal", "-shm"):
-            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
-
     def _tell(self, error: Exception) -> None:
         """One line a minute: what is wrong with the file, and that sign-ins are refused for it."""
         now = self._now()
         if now - self._told >= MINUTE:
             self._told = now
-            fields = {"file": self._path.name, "reason": str(error)}
+            fields = {"file": self._file.path.name, "reason": str(error)}
             _log.error("unusable", extra={"fields": fields})
-
-    def _drop(self) -> None:
-        connection, self._connection, self._opened = self._connection, None, None
-        if connection is not None:
-            connection.close()
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    connection = sqlite3.connect(
-        path, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS
-    )
-    try:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=OFF")
-        connection.execute(_TABLE)
-        connection.execute(_INDEX)
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
 
 
 def _is_damage(error: sqlite3.Error | OSError) -> bool:
@@ -192,11 +153,3 @@ def _sweep(connection: sqlite3.Connection, now: int) -> None:
             "(SELECT kind, source FROM buckets ORDER BY full_at LIMIT ?)",
             (count - MOST,),
         )
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
