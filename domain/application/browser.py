@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hmac
-import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64encode
 from typing import Literal
 from uuid import UUID
 
@@ -12,11 +11,10 @@ import msgspec
 
 from gatebook.domain import session
 from gatebook.domain.application.core import Gatebook
+from gatebook.domain.application.maced import Maced
 from gatebook.domain.errors import InvalidCredentials
 
 Cause = Literal["idle_timeout", "absolute_timeout", "revoked"]
-
-_COOKIE = re.compile(r"gbs_[A-Za-z0-9_-]{64}", re.ASCII)
 
 
 class BrowserSession(msgspec.Struct, frozen=True):
@@ -35,6 +33,7 @@ class Browser:
 
     def __init__(self, app: Gatebook) -> None:
         self._app = app
+        self._cookies = Maced(app, "gbs_", "session-cookie", 16)
 
     def session(self, session_id: UUID, account_id: UUID, expires_in: int) -> BrowserSession:
         """The cookie and the CSRF token of a session that was just opened."""
@@ -48,8 +47,7 @@ class Browser:
 
     def cookie(self, session_id: UUID) -> str:
         """The session cookie."""
-        mac = self._app.keys.derive("session-cookie", session_id.bytes)
-        return "gbs_" + urlsafe_b64encode(session_id.bytes + mac).rstrip(b"=").decode()
+        return self._cookies.make(session_id.bytes)
 
     def csrf_token(self, session_id: UUID) -> str:
         """The CSRF token, bound to the session."""
@@ -58,12 +56,10 @@ class Browser:
 
     def open_cookie(self, presented: str) -> UUID:
         """The session of an authentic cookie. Raises InvalidCredentials."""
-        if _COOKIE.fullmatch(presented) is None:
-            raise InvalidCredentials("This is not a session cookie.")
-        session_id = UUID(bytes=urlsafe_b64decode(presented[4:])[:16])
-        if not hmac.compare_digest(self.cookie(session_id), presented):
+        public = self._cookies.open(presented)
+        if public is None:
             raise InvalidCredentials("This session cookie was not issued here.")
-        return session_id
+        return UUID(bytes=public)
 
     def why_refused(self, session_id: UUID, now: int) -> Cause:
         """Why a session that does not count is refused, for whoever holds its cookie."""

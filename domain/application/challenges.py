@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
-import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from uuid import UUID
 
 import msgspec
@@ -12,6 +9,7 @@ import msgspec
 from gatebook.domain import challenge, password
 from gatebook.domain.access import LiveAccount
 from gatebook.domain.application.core import By, Decision, Gatebook, Loaded
+from gatebook.domain.application.maced import Maced
 from gatebook.domain.application.second_factors import GivenCode, SecondFactors
 from gatebook.domain.application.sessions import Delivery, Sessions, SignedIn, SignIn
 from gatebook.domain.application.tries import Tries
@@ -21,8 +19,6 @@ from gatebook.domain.envelope import Entry, account_actor
 from gatebook.domain.errors import InvalidCredentials, MfaRequired
 from gatebook.domain.factors import Factors
 from gatebook.domain.proofs import Proof
-
-_TOKEN = re.compile(r"gbm_[A-Za-z0-9_-]{64}", re.ASCII)
 
 
 class FirstStep(msgspec.Struct, frozen=True):
@@ -48,6 +44,7 @@ class Challenges:
 
     def __init__(self, app: Gatebook, sessions: Sessions, second_factors: SecondFactors) -> None:
         self._app = app
+        self._tokens = Maced(app, "gbm_", "mfa-token", 16)
         self._sessions = sessions
         self._factors = second_factors
         self._tries = Tries(app)
@@ -65,7 +62,7 @@ class Challenges:
             expires_at=now + challenge.LIFETIME,
         )
         entries = Loaded(challenge_id, 0, Challenge()).entries([event])
-        return entries, MfaRequired(self._token(challenge_id), factors.methods)
+        return entries, MfaRequired(self._tokens.make(challenge_id.bytes), factors.methods)
 
     def finish(
         self, by: By, token: str, given: GivenCode, delivery: Delivery, device: str | None
@@ -170,19 +167,12 @@ class Challenges:
 
     def identify(self, token: str) -> UUID:
         """The challenge of an authentic token. Raises InvalidCredentials."""
-        if _TOKEN.fullmatch(token) is None:
-            raise InvalidCredentials("This is not an MFA token.")
-        challenge_id = UUID(bytes=urlsafe_b64decode(token[4:])[:16])
-        if not hmac.compare_digest(self._token(challenge_id), token):
+        public = self._tokens.open(token)
+        if public is None:
             raise InvalidCredentials("This MFA token was not issued here.")
-        return challenge_id
+        return UUID(bytes=public)
 
     # --- details
-
-    def _token(self, challenge_id: UUID) -> str:
-        """`gbm_` and base64url of the challenge's id and its MAC."""
-        mac = self._app.keys.derive("mfa-token", challenge_id.bytes)
-        return "gbm_" + urlsafe_b64encode(challenge_id.bytes + mac).rstrip(b"=").decode()
 
     def _load(self, token: str) -> Loaded[Challenge]:
         return self._app.load(self.identify(token), Challenge(), challenge.evolve, of="mfa")

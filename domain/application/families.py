@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hmac
-import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from uuid import UUID
 
 import msgspec
 
 from gatebook.domain import session, signing_keys
 from gatebook.domain.application.core import Gatebook
+from gatebook.domain.application.maced import Maced
 from gatebook.domain.errors import InvalidCredentials, StoreUnavailable
 from gatebook.domain.ports import Claims
 from gatebook.domain.proofs import AAL2
@@ -18,8 +16,6 @@ from gatebook.domain.proofs import AAL2
 SECOND = 1_000_000
 CLIENT_ID = "gatebook"
 """The client of whoever signs in here himself."""
-
-REFRESH = re.compile(r"gbr_[A-Za-z0-9_-]{70}", re.ASCII)
 
 
 class TokenPair(msgspec.Struct, frozen=True):
@@ -39,6 +35,7 @@ class TokenFamilies:
 
     def __init__(self, app: Gatebook) -> None:
         self._app = app
+        self._refresh_tokens = Maced(app, "gbr_", "refresh", 20)
 
     def signing_key(self, now: int) -> signing_keys.Key:
         """The key that signs now."""
@@ -100,18 +97,14 @@ class TokenFamilies:
     def refresh_token(self, session_id: UUID, rotation: int) -> str:
         """`gbr_` and base64url of session id, rotation and their MAC: nothing to store."""
         public = session_id.bytes + rotation.to_bytes(4, "big")
-        mac = self._app.keys.derive("refresh", public)
-        return "gbr_" + urlsafe_b64encode(public + mac).rstrip(b"=").decode()
+        return self._refresh_tokens.make(public)
 
     def open_refresh_token(self, presented: str) -> tuple[UUID, int]:
         """The session and rotation of an authentic token. Raises InvalidCredentials."""
-        if REFRESH.fullmatch(presented) is None:
-            raise InvalidCredentials("This is not a refresh token.")
-        raw = urlsafe_b64decode(presented[4:] + "==")
-        session_id, rotation = UUID(bytes=raw[:16]), int.from_bytes(raw[16:20], "big")
-        if not hmac.compare_digest(self.refresh_token(session_id, rotation), presented):
+        public = self._refresh_tokens.open(presented)
+        if public is None:
             raise InvalidCredentials("This refresh token was not issued here.")
-        return session_id, rotation
+        return UUID(bytes=public[:16]), int.from_bytes(public[16:], "big")
 
     def _ring(self) -> signing_keys.Ring:
         return self._app.load(
