@@ -81,17 +81,18 @@ def browse(call: Call[None, AccountQuery]) -> Reply:
     wanted = AccountFilter(status=query.status, kind=query.type, role=query.role, q=query.q)
     after = lists.opened(call, "accounts", int)
     headers = lists.caught_up(call, "accounts")
-    found = AccountsView(call.house.store).page(
-        wanted, after=after[0] if after else 0, limit=query.limit + 1, at=call.now
+    call.house.notice_erasures()
+    listing = AccountsView(call.house.store, call.house.opened).page(
+        wanted, after=after[0] if after else 0, limit=query.limit, at=call.now
     )
+    found, more = listing.items, listing.more
+    # The list follows behind, and an erasure between two looks must not show.
     erased = call.house.access.erased_among([one.account_id for one in found])
     if query.q is not None:
-        # A name that finds a person who has none any more would tell it.
         found = [one for one in found if one.account_id not in erased]
     found = [_without_person(one) if one.account_id in erased else one for one in found]
-    return Reply(
-        200, lists.page(call, "accounts", found, lambda one: (one.cursor,), _listed), headers
-    )
+    cursor = None if more is None else call.house.cursors.seal("accounts", more)
+    return Reply(200, Page([_listed(one) for one in found], cursor), headers)
 
 
 def _named_so(call: Call[None, AccountQuery], username: str) -> Reply:

@@ -22,7 +22,7 @@ from gatebook.domain.errors import Refusal
 from gatebook.projections.follower import Follower
 from gatebook.projections.registry import PROJECTIONS
 from gatebook.store.house import House, open_house
-from gatebook.store.housekeeping import purge_erased, sweep
+from gatebook.store.housekeeping import sweep
 from gatebook.store.log import Lease
 from gatebook.store.settings import ConfigurationError, Settings
 
@@ -82,7 +82,6 @@ def _work(house: House, lease: Lease, stop: threading.Event) -> None:
             try:
                 if not lease.held():
                     break
-                purge_erased(house)
                 if time.monotonic() - swept >= SWEEP_EVERY:
                     swept = time.monotonic()
                     sweep(house)

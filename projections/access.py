@@ -39,10 +39,10 @@ def fold(recorded: Recorded) -> Sequence[Change]:
             | session.SessionEnded() as event
         ):
             return _of_session(recorded, event)
-        case account.AccountCreated(kind=kind, profile=profile):
+        case account.AccountCreated(kind=kind):
             row: Fields = {
                 "account_id": recorded.stream_id.bytes,
-                "username": profile.username if profile is not None else None,
+                "profile_at": recorded.position,
                 "kind": kind,
                 "status": "active",
                 "epoch": 0,
@@ -95,9 +95,8 @@ def _of_account(recorded: Recorded) -> Sequence[Change]:
             return Put(GRANTS, grant), Patch(ACCOUNTS, key, seen)
         case account.RoleRevoked(role=name):
             return Drop(GRANTS, (key[0], name)), Patch(ACCOUNTS, key, seen)
-        case account.AccountRenamed(profile=profile):
-            username = profile.username if profile is not None else None
-            return (Patch(ACCOUNTS, key, {"username": username, **seen}),)
+        case account.AccountRenamed() | account.AccountProfileChanged():
+            return (Patch(ACCOUNTS, key, {"profile_at": recorded.position, **seen}),)
         case account.AccountDeactivated():
             return (Patch(ACCOUNTS, key, {"status": "inactive", **seen}, {"epoch": 1}),)
         case account.AccountActivated():
@@ -107,7 +106,7 @@ def _of_account(recorded: Recorded) -> Sequence[Change]:
         case account.AccountDeleted():
             return (Patch(ACCOUNTS, key, {"status": "deleted", **seen}, {"epoch": 1}),)
         case account.AccountErased():
-            gone: Fields = {"status": "erased", "username": None, **seen}
+            gone: Fields = {"status": "erased", **seen}
             erased: Fields = {"account_id": key[0]}
             return (
                 Put(ERASURES, erased),
@@ -240,7 +239,7 @@ def _of_key(
 
 ACCESS: Final = Projection(
     name="access",
-    version=1,
+    version=2,
     tables=(
         ACCOUNTS,
         GRANTS,

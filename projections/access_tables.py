@@ -10,7 +10,7 @@ ACCOUNTS: Final = Table(
     "access_accounts",
     (
         Column("account_id", "bytes"),
-        Column("username", "text", null=True),
+        Column("profile_at", "integer"),
         Column("kind", "text"),
         Column("status", "text"),
         Column("epoch", "integer"),

@@ -11,11 +11,11 @@ from gatebook.domain.access import Caller, HeldCredential, LiveAccount
 from gatebook.domain.signing_keys import Key
 from gatebook.projections import api_keys, break_glass, credentials
 from gatebook.projections.callers import find, granted
+from gatebook.projections.opened import Opened, OpeningLog
 from gatebook.projections.ports import Row
 from gatebook.projections.rows import (
     Queries,
     maybe_number,
-    maybe_text,
     maybe_uuid,
     number,
     text,
@@ -23,7 +23,7 @@ from gatebook.projections.rows import (
 )
 
 _ACCOUNT = """
-SELECT a.account_id, a.username, a.kind, a.status, a.epoch, a.version, r.role, r.permissions
+SELECT a.account_id, a.profile_at, a.kind, a.status, a.epoch, a.version, r.role, r.permissions
 FROM access_accounts a
 LEFT JOIN access_grants g
     ON g.account_id = a.account_id AND (g.expires_at IS NULL OR g.expires_at > ?)
@@ -118,16 +118,22 @@ class HeldRole(msgspec.Struct, frozen=True):
 
 
 class AccessView:
-    """Answers from whatever answers queries: the store, or one snapshot of it."""
+    """Answers from the store, as fresh as the last append."""
 
-    def __init__(self, source: Queries, mfa_required_for: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        source: OpeningLog,
+        mfa_required_for: frozenset[str] = frozenset(),
+        opened: Opened | None = None,
+    ) -> None:
         """`mfa_required_for`: roles that count only after a sign-in with two factors."""
-        self._source = source
+        self._source: Queries = source
+        self._opened = opened or Opened(source)
         self._mfa_required_for = mfa_required_for
 
     def caller(self, kind: str, presented_id: UUID, at: int) -> Caller | None:
         """Who presents a token, session or API key; None if it does not count at an instant."""
-        return find(self._source, kind, presented_id, at, self._mfa_required_for)
+        return find(self._source, self._opened, kind, presented_id, at, self._mfa_required_for)
 
     def account(self, account_id: UUID, at: int) -> LiveAccount | None:
         """The account in whatever status, with the access it holds at an instant."""
@@ -136,9 +142,11 @@ class AccessView:
             return None
         first = found[0]
         roles, permissions = granted(found, 6)
+        is_erased = text(first[3]) == "erased"
+        profile = None if is_erased else self._opened.profile(number(first[1]))
         return LiveAccount(
             account_id=account_id,
-            username=maybe_text(first[1]),
+            username=None if profile is None else profile.username,
             kind=text(first[2]),
             status=text(first[3]),
             epoch=number(first[4]),
@@ -149,7 +157,7 @@ class AccessView:
 
     def api_key_digest(self, key_id: UUID) -> bytes | None:
         """The SHA-256 of an API key's secret; None when there is no such key."""
-        return api_keys.digest_of(self._source, key_id)
+        return api_keys.digest_of(self._source, self._opened, key_id)
 
     def live_api_keys(self, account_id: UUID, at: int) -> int:
         """How many API keys of an account count at an instant."""
@@ -157,7 +165,7 @@ class AccessView:
 
     def api_keys_of(self, account_id: UUID, at: int) -> list[api_keys.LiveApiKey]:
         """An account's API keys that count at an instant, oldest first."""
-        return api_keys.keys_of(self._source, account_id, at)
+        return api_keys.keys_of(self._source, self._opened, account_id, at)
 
     def token_owner(self, jti: UUID) -> tuple[UUID, UUID | None] | None:
         """(account, session) of a token that has not been dropped, expired or not."""
@@ -278,7 +286,7 @@ class AccessView:
 
     def break_glass(self, at: int) -> list[break_glass.ListedCredential]:
         """Every break-glass credential that counts at an instant."""
-        return break_glass.listed(self._source, at)
+        return break_glass.listed(self._source, self._opened, at)
 
     def break_glass_due(self, at: int) -> list[UUID]:
         """Accounts whose break-glass credential is over by its time."""

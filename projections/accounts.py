@@ -11,9 +11,10 @@ import msgspec
 from gatebook.domain import account
 from gatebook.domain.envelope import Recorded
 from gatebook.projections.changes import Change, Drop, Fields, Patch, Put
-from gatebook.projections.ports import Value
+from gatebook.projections.opened import Opened, OpeningLog
+from gatebook.projections.ports import Row, Value
 from gatebook.projections.projection import Projection
-from gatebook.projections.rows import Queries, marks, maybe_text, number, text, uuid
+from gatebook.projections.rows import marks, number, text, uuid
 from gatebook.projections.tables import Column, Table
 
 ACCOUNTS: Final = Table(
@@ -21,18 +22,15 @@ ACCOUNTS: Final = Table(
     (
         Column("account_id", "bytes"),
         Column("created_position", "integer"),
-        Column("username", "text", null=True),
+        Column("profile_at", "integer"),
         Column("kind", "text"),
         Column("status", "text"),
-        Column("display_name", "text", null=True),
-        Column("email", "text", null=True),
-        Column("search", "text"),
         Column("created_at", "integer"),
         Column("updated_at", "integer"),
         Column("version", "integer"),
     ),
     key=("account_id",),
-    indexes=(("created_position",), ("username",)),
+    indexes=(("created_position",),),
 )
 ROLES: Final = Table(
     "accounts_roles",
@@ -49,6 +47,7 @@ _STATUS: Final[dict[type, str]] = {
     account.AccountDeactivated: "inactive",
     account.AccountActivated: "active",
     account.AccountDeleted: "deleted",
+    account.AccountErased: "erased",
 }
 
 
@@ -62,21 +61,18 @@ def fold(recorded: Recorded) -> Sequence[Change]:
     at = recorded.metadata.at
     seen: Fields = {"updated_at": at, "version": recorded.version}
     match event:
-        case account.AccountCreated(kind=kind, profile=profile):
+        case account.AccountCreated(kind=kind):
             created: Fields = {
                 "account_id": account_id,
                 "created_position": recorded.position,
+                "profile_at": recorded.position,
                 "kind": kind,
                 "status": "active",
                 "created_at": at,
             }
-            return (Put(ACCOUNTS, {**created, **_personal(profile), **seen}),)
-        case (
-            account.AccountRenamed(profile=profile) | account.AccountProfileChanged(profile=profile)
-        ):
-            return (Patch(ACCOUNTS, key, {**_personal(profile), **seen}),)
-        case account.AccountErased():
-            return (Patch(ACCOUNTS, key, {"status": "erased", **_personal(None), **seen}),)
+            return (Put(ACCOUNTS, {**created, **seen}),)
+        case account.AccountRenamed() | account.AccountProfileChanged():
+            return (Patch(ACCOUNTS, key, {"profile_at": recorded.position, **seen}),)
         case account.RoleGranted(role=role, expires_at=expires_at):
             grant: Fields = {"account_id": account_id, "role": role, "expires_at": expires_at}
             return Put(ROLES, grant), Patch(ACCOUNTS, key, seen)
@@ -88,19 +84,14 @@ def fold(recorded: Recorded) -> Sequence[Change]:
             return (Patch(ACCOUNTS, key, seen if status is None else {"status": status, **seen}),)
 
 
-def _personal(profile: account.Profile | None) -> Fields:
-    if profile is None:
-        return {"username": None, "display_name": None, "email": None, "search": ""}
-    words = (profile.username, profile.display_name, profile.email)
-    return {
-        "username": profile.username,
-        "display_name": profile.display_name,
-        "email": profile.email,
-        "search": "\n".join(words).casefold(),
-    }
+_COLUMNS: Final = (
+    "created_position, account_id, profile_at, kind, status, created_at, updated_at, version"
+)
 
+SEARCHED: Final = 2_000
+"""Names opened for one page of a search."""
 
-PROJECTION: Final = Projection(name="accounts", version=1, tables=(ACCOUNTS, ROLES), fold=fold)
+PROJECTION: Final = Projection(name="accounts", version=2, tables=(ACCOUNTS, ROLES), fold=fold)
 
 
 class ListedAccount(msgspec.Struct, frozen=True):
@@ -128,40 +119,43 @@ class AccountFilter(msgspec.Struct, frozen=True):
     q: str | None = None
 
 
+class Listing(msgspec.Struct, frozen=True):
+    """A page of accounts. `more`: the cursor to go on behind; None at the end."""
+
+    items: list[ListedAccount]
+    more: int | None
+
+
 class AccountsView:
     """The list of accounts."""
 
-    def __init__(self, source: Queries) -> None:
+    def __init__(self, source: OpeningLog, opened: Opened | None = None) -> None:
         self._source = source
+        self._opened = opened or Opened(source)
 
-    def page(
-        self, wanted: AccountFilter, *, after: int = 0, limit: int, at: int
-    ) -> list[ListedAccount]:
-        """At most `limit` accounts in the order they were created, with the roles in force `at`."""
-        where, params = _conditions(wanted, after, at)
+    def page(self, wanted: AccountFilter, *, after: int = 0, limit: int, at: int) -> Listing:
+        """At most `limit` accounts in the order they were created, with the roles in force `at`.
+
+        Names are opened to be searched: so many a call, and then the page ends, however full.
+        """
+        where, params = _conditions(wanted, at)
+        most = SEARCHED if wanted.q else limit
         found = self._source.query(
-            "SELECT created_position, account_id, username, kind, status, display_name, email, "  # noqa: S608
-            f"created_at, updated_at, version FROM accounts WHERE {where} "
+            f"SELECT {_COLUMNS} FROM accounts WHERE created_position > ? AND {where} "  # noqa: S608 - constants
             "ORDER BY created_position LIMIT ?",
-            (*params, limit),
+            (after, *params, most + 1),
         )
-        roles = self._roles([row[1] for row in found], at)
-        return [
-            ListedAccount(
-                cursor=number(row[0]),
-                account_id=uuid(row[1]),
-                username=maybe_text(row[2]),
-                kind=text(row[3]),
-                status=text(row[4]),
-                display_name=maybe_text(row[5]),
-                email=maybe_text(row[6]),
-                roles=roles.get(row[1], []),
-                created_at=number(row[7]),
-                updated_at=number(row[8]),
-                version=number(row[9]),
-            )
-            for row in found
-        ]
+        examined = found[:most]
+        profiles = self._opened.profiles(
+            [number(row[2]) for row in examined if text(row[4]) != "erased"]
+        )
+        kept = [row for row in examined if _matches(profiles.get(number(row[2])), wanted.q)]
+        is_cut = len(kept) > limit
+        kept = kept[:limit]
+        roles = self._roles([row[1] for row in kept], at)
+        items = [_listed(row, profiles.get(number(row[2])), roles.get(row[1], [])) for row in kept]
+        last = kept if is_cut else examined
+        return Listing(items, number(last[-1][0]) if is_cut or len(found) > most else None)
 
     def _roles(self, account_ids: list[Value], at: int) -> dict[Value, list[str]]:
         if not account_ids:
@@ -179,13 +173,11 @@ class AccountsView:
         return roles
 
 
-def _conditions(wanted: AccountFilter, after: int, at: int) -> tuple[str, tuple[Value, ...]]:
-    conditions = ["created_position > ?"]
-    params: list[Value] = [after]
+def _conditions(wanted: AccountFilter, at: int) -> tuple[str, tuple[Value, ...]]:
+    conditions = ["1 = 1"]
+    params: list[Value] = []
     if wanted.status == "deleted":
-        conditions.append(
-            "status IN ('deleted', 'erased')"
-        )  # an erased account is shown as deleted
+        conditions.append("status IN ('deleted', 'erased')")  # an erased one is shown as deleted
     elif wanted.status is not None:
         conditions.append("status = ?")
         params.append(wanted.status)
@@ -199,11 +191,29 @@ def _conditions(wanted: AccountFilter, after: int, at: int) -> tuple[str, tuple[
             "WHERE h.role = ? AND (h.expires_at IS NULL OR h.expires_at > ?))"
         )
         params += [wanted.role, at]
-    if wanted.q:
-        conditions.append("search LIKE ? ESCAPE '!'")
-        params.append(f"%{_literal(wanted.q.casefold())}%")
     return " AND ".join(conditions), tuple(params)
 
 
-def _literal(part: str) -> str:
-    return part.replace("!", "!!").replace("%", "!%").replace("_", "!_")
+def _matches(profile: account.Profile | None, part: str | None) -> bool:
+    if not part:
+        return True
+    if profile is None:
+        return False
+    words = (profile.username, profile.display_name, profile.email)
+    return part.casefold() in "\n".join(words).casefold()
+
+
+def _listed(row: Row, profile: account.Profile | None, roles: list[str]) -> ListedAccount:
+    return ListedAccount(
+        cursor=number(row[0]),
+        account_id=uuid(row[1]),
+        username=profile.username if profile is not None else None,
+        kind=text(row[3]),
+        status=text(row[4]),
+        display_name=profile.display_name if profile is not None else None,
+        email=profile.email if profile is not None else None,
+        roles=roles,
+        created_at=number(row[5]),
+        updated_at=number(row[6]),
+        version=number(row[7]),
+    )

@@ -11,6 +11,7 @@ import msgspec
 from gatebook.domain import api_key
 from gatebook.domain.envelope import Recorded
 from gatebook.projections.changes import Change, Drop, Fields, Patch, Put
+from gatebook.projections.opened import Opened
 from gatebook.projections.rows import Queries, maybe_number, maybe_uuid, number, text, uuid
 from gatebook.projections.tables import Column, Table
 
@@ -19,8 +20,7 @@ API_KEYS: Final = Table(
     (
         Column("key_id", "bytes"),
         Column("account_id", "bytes"),
-        Column("digest", "bytes"),
-        Column("name", "text"),
+        Column("created_position", "integer"),
         Column("scope", "text"),
         Column("created_at", "integer"),
         Column("expires_at", "integer", null=True),
@@ -31,7 +31,8 @@ API_KEYS: Final = Table(
 )
 
 _KEYS = (
-    "SELECT key_id, account_id, name, scope, created_at, expires_at, successor FROM access_api_keys"
+    "SELECT key_id, account_id, created_position, scope, created_at, expires_at, successor "
+    "FROM access_api_keys"
 )
 _LIVE = "account_id = ? AND (expires_at IS NULL OR expires_at > ?)"
 
@@ -52,14 +53,11 @@ def fold(recorded: Recorded, event: api_key.Happening) -> Sequence[Change]:
     """The changes that an event makes."""
     key = (recorded.stream_id.bytes,)
     match event:
-        case api_key.ApiKeyCreated(secret=None):
-            return ()  # its account is erased
-        case api_key.ApiKeyCreated(secret=api_key.ApiKeyMaterial() as secret):
+        case api_key.ApiKeyCreated():
             row: Fields = {
                 "key_id": key[0],
                 "account_id": event.account_id.bytes,
-                "digest": secret.digest,
-                "name": secret.name,
+                "created_position": recorded.position,
                 "scope": event.scope,
                 "created_at": recorded.metadata.at,
                 "expires_at": event.expires_at,
@@ -73,10 +71,13 @@ def fold(recorded: Recorded, event: api_key.Happening) -> Sequence[Change]:
             return (Drop(API_KEYS, key),)
 
 
-def digest_of(source: Queries, key_id: UUID) -> bytes | None:
+def digest_of(source: Queries, opened: Opened, key_id: UUID) -> bytes | None:
     """The SHA-256 of a key's secret; None when there is no such key."""
-    found = source.query("SELECT digest FROM access_api_keys WHERE key_id = ?", (key_id.bytes,))
-    return bytes(found[0][0]) if found and isinstance(found[0][0], bytes) else None
+    found = source.query(
+        "SELECT created_position FROM access_api_keys WHERE key_id = ?", (key_id.bytes,)
+    )
+    secret = opened.api_key(number(found[0][0])) if found else None
+    return None if secret is None else secret.digest
 
 
 def count_of(source: Queries, account_id: UUID, at: int) -> int:
@@ -85,7 +86,7 @@ def count_of(source: Queries, account_id: UUID, at: int) -> int:
     return number(source.query(sql, (account_id.bytes, at))[0][0])
 
 
-def keys_of(source: Queries, account_id: UUID, at: int) -> list[LiveApiKey]:
+def keys_of(source: Queries, opened: Opened, account_id: UUID, at: int) -> list[LiveApiKey]:
     """An account's keys that count at an instant, oldest first."""
     found = source.query(
         f"{_KEYS} WHERE {_LIVE} ORDER BY created_at, key_id", (account_id.bytes, at)
@@ -94,7 +95,7 @@ def keys_of(source: Queries, account_id: UUID, at: int) -> list[LiveApiKey]:
         LiveApiKey(
             key_id=uuid(row[0]),
             account_id=uuid(row[1]),
-            name=text(row[2]),
+            name=_name(opened, number(row[2])),
             scope=text(row[3]),
             created_at=number(row[4]),
             expires_at=maybe_number(row[5]),
@@ -102,3 +103,8 @@ def keys_of(source: Queries, account_id: UUID, at: int) -> list[LiveApiKey]:
         )
         for row in found
     ]
+
+
+def _name(opened: Opened, position: int) -> str:
+    secret = opened.api_key(position)
+    return "" if secret is None else secret.name

@@ -12,7 +12,8 @@ from gatebook.domain import account
 from gatebook.domain import break_glass as credential
 from gatebook.domain.envelope import Recorded
 from gatebook.projections.changes import Change, Drop, Fields, Patch, Put
-from gatebook.projections.rows import Queries, maybe_number, maybe_text, number, uuid
+from gatebook.projections.opened import Opened
+from gatebook.projections.rows import Queries, maybe_number, number, uuid
 from gatebook.projections.tables import Column, Table
 
 BREAK_GLASS: Final = Table(
@@ -28,7 +29,7 @@ BREAK_GLASS: Final = Table(
 )
 
 _LISTED: Final = """
-SELECT b.account_id, a.username, b.set_at, b.expires_at, b.once, b.last_used_at,
+SELECT b.account_id, a.profile_at, b.set_at, b.expires_at, b.once, b.last_used_at,
        (SELECT max(t.locked_until) FROM access_attempts t
         WHERE t.account_id = b.account_id AND t.method = 'break-glass')
 FROM access_break_glass b JOIN access_accounts a ON a.account_id = b.account_id
@@ -78,19 +79,21 @@ def fold(recorded: Recorded) -> Sequence[Change]:
             return ()
 
 
-def listed(source: Queries, at: int) -> list[ListedCredential]:
+def listed(source: Queries, opened: Opened, at: int) -> list[ListedCredential]:
     """Every credential that counts at an instant."""
+    found = source.query(_LISTED, (at,))
+    profiles = opened.profiles([number(row[1]) for row in found])
     return [
         ListedCredential(
             account_id=uuid(row[0]),
-            username=maybe_text(row[1]),
+            username=profile.username if (profile := profiles[number(row[1])]) else None,
             set_at=number(row[2]),
             expires_at=maybe_number(row[3]),
             once=bool(row[4]),
             last_used_at=maybe_number(row[5]),
             locked_until=_still(maybe_number(row[6]), at),
         )
-        for row in source.query(_LISTED, (at,))
+        for row in found
     ]
 
 

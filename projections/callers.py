@@ -8,11 +8,11 @@ from uuid import UUID
 
 from gatebook.domain.access import Caller
 from gatebook.domain.proofs import AAL2
+from gatebook.projections.opened import Opened
 from gatebook.projections.ports import Row
 from gatebook.projections.rows import (
     Queries,
     maybe_number,
-    maybe_text,
     maybe_uuid,
     number,
     text,
@@ -46,7 +46,7 @@ _SOURCES: Final = {
 """What each kind of thing presented is looked up in, all in the same columns."""
 
 _CALLER: Final = """
-SELECT a.account_id, a.username, a.kind, a.epoch, t.session_id, t.amr, t.acr, t.auth_time,
+SELECT a.account_id, a.profile_at, a.kind, a.epoch, t.session_id, t.amr, t.acr, t.auth_time,
        t.expires_at, t.kid, t.audience, t.scope, t.jkt, t.origin, t.opened_at, t.idle,
        r.role, r.permissions
 FROM ({source}) t
@@ -63,7 +63,12 @@ ORDER BY r.role
 
 
 def find(
-    source: Queries, kind: str, presented_id: UUID, at: int, mfa_required_for: frozenset[str]
+    source: Queries,
+    opened: Opened,
+    kind: str,
+    presented_id: UUID,
+    at: int,
+    mfa_required_for: frozenset[str],
 ) -> Caller | None:
     """Who presents it; None if it does not count at an instant (microseconds).
 
@@ -82,11 +87,12 @@ def find(
     held_back = frozenset[str]() if exempt else mfa_required_for
     roles, permissions = granted(found, 16, held_back)
     scope = text(first[11])
+    profile = opened.profile(number(first[1]))
     return Caller(
         kind=kind,  # type: ignore[arg-type]  # one of the keys above
         id=presented_id,
         account_id=uuid(first[0]),
-        username=maybe_text(first[1]),
+        username=None if profile is None else profile.username,
         account_kind=account_kind,
         session_id=maybe_uuid(first[4]),
         epoch=number(first[3]),

@@ -18,9 +18,9 @@ CHUNK = 1_000
 
 
 class Readable(Protocol):
-    """Where events come from: see `Reader.read`."""
+    """Where events come from: see `Reader.read_sealed`."""
 
-    def read(self, after: int, limit: int, upto: int | None = None) -> list[Recorded]: ...
+    def read_sealed(self, after: int, limit: int, upto: int | None = None) -> list[Recorded]: ...
 
 
 class SharedReading:
@@ -30,12 +30,12 @@ class SharedReading:
         self._log = log
         self._read: dict[tuple[int, int, int | None], list[Recorded] | UnreadableEvent] = {}
 
-    def read(self, after: int, limit: int, upto: int | None = None) -> list[Recorded]:
-        """See `Reader.read`."""
+    def read_sealed(self, after: int, limit: int, upto: int | None = None) -> list[Recorded]:
+        """See `Reader.read_sealed`."""
         asked = (after, limit, upto)
         if asked not in self._read:
             try:
-                self._read[asked] = self._log.read(after, limit, upto)
+                self._read[asked] = self._log.read_sealed(after, limit, upto)
             except UnreadableEvent as error:
                 self._read[asked] = error
         found = self._read[asked]
@@ -69,7 +69,7 @@ def take(
     reached, failure = after, None
     while failure is None and reached - after < limit:
         try:
-            events = log.read(reached, min(CHUNK, limit - (reached - after)), upto)
+            events = log.read_sealed(reached, min(CHUNK, limit - (reached - after)), upto)
         except UnreadableEvent as error:
             if error.position not in skipped:
                 reason = f"({error.topic}) {error.reason}"

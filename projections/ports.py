@@ -33,8 +33,10 @@ class Reader(Protocol):
         """The log's last position; 0 when it is empty."""
         ...
 
-    def read(self, after: int, limit: int, upto: int | None = None) -> list[Recorded]:
+    def read_sealed(self, after: int, limit: int, upto: int | None = None) -> list[Recorded]:
         """Events with `after < position <= upto`, ascending, decoded, at most `limit`.
+
+        Personal and secret fields are None: no read model holds them, nor depends on their keys.
 
         MUST raise `UnreadableEvent` (naming the position) at an event this program cannot read,
         after returning, on an earlier call, all events before it.

@@ -44,6 +44,7 @@ def _once(store: ProjectionStore, projection: Projection, build: Building, clock
             tx.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
         if not bookkeeping.end_building(tx, build):
             raise SwitchedMeanwhile(build.name)
+        former = bookkeeping.standing(tx, build.name)
         position = tx.head()
         # The row first and the tables after, as a follower does: so neither waits for the other.
         if not bookkeeping.switch(tx, build, position, clock.now()):
@@ -56,6 +57,9 @@ def _once(store: ProjectionStore, projection: Projection, build: Building, clock
             tx.execute(drop_table(table, OLD))
             tx.execute(rename_table(table, LIVE, OLD))
             tx.execute(rename_table(table, NEXT, LIVE))
+            if former is None or former.version != build.version:
+                # No program reads it any more, and an early one kept names in there.
+                tx.execute(drop_table(table, OLD))
         return position
 
 

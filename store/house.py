@@ -18,6 +18,7 @@ from gatebook.projections.engine import ensure
 from gatebook.projections.errors import LogShorter
 from gatebook.projections.federation import FederationView
 from gatebook.projections.inline import Inline
+from gatebook.projections.opened import Opened
 from gatebook.projections.registry import PROJECTIONS
 from gatebook.store.activity import Activity
 from gatebook.store.client_assertion import ClientAssertions
@@ -69,7 +70,10 @@ class House(Commands):
             now=self.clock.now,
             inline=Inline(PROJECTIONS),
         )
-        self.access = AccessView(self.store, frozenset(settings.sessions.mfa_required_for))
+        self.opened = Opened(self.store)
+        self.access = AccessView(
+            self.store, frozenset(settings.sessions.mfa_required_for), self.opened
+        )
         self.names = PrecisNames(self.keyring)
         self.cursors = Cursors(self.keyring)
         self.refused = RefusedTable(self.store)
@@ -81,7 +85,6 @@ class House(Commands):
         self.pre_logins = PreLogins(self.keyring, self.clock, self.ids)
         self.guesses = Reservations(self.store, self.clock, self.ids, settings.sign_in_queue)
         self._erasures = -1
-        self.purged = 0
         self._wire_checks()
         self._wire_commands()
 
@@ -191,6 +194,7 @@ class House(Commands):
         erasures = self.access.erasures()
         if erasures != self._erasures:
             self.keyring.forget_subjects()
+            self.opened.forget()
             self._erasures = erasures
 
     def source_of(self, recorded: Recorded) -> Source | None:
@@ -255,5 +259,5 @@ def _blocklist(settings: Settings) -> Blocklist:
         raise ConfigurationError(f"[passwords] blocklist_file {name}: {error.strerror}") from error
 
 
-def _unread(*_row: object) -> NoReturn:
+def _unread(*_row: object, **_how: object) -> NoReturn:
     raise TypeError("a store that is being made has no events to read")

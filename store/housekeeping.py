@@ -12,9 +12,6 @@ from gatebook.domain import attempts
 from gatebook.domain.application.core import DAY, HOUR
 from gatebook.domain.application.tries import NOBODY
 from gatebook.domain.envelope import Entry
-from gatebook.projections.engine import status
-from gatebook.projections.registry import PROJECTIONS
-from gatebook.projections.tables import OLD, drop_table
 from gatebook.store.house import House, system
 
 ANSWERS_KEPT = 2
@@ -37,25 +34,6 @@ def sweep(house: House) -> None:
     house.guesses.sweep(now)
     house.seen.sweep(now)
     house.activity.sweep(now - USES_KEPT)
-
-
-def purge_erased(house: House) -> None:
-    """Removes what a read model's former generation and the write-ahead log keep of the erased.
-
-    Does nothing unless somebody was erased since it was last done by this process.
-    """
-    erasures = house.access.erasures()
-    if erasures == house.purged:
-        return
-    behind = [one for one in status(house.store, PROJECTIONS) if one.lag and not one.error]
-    if behind:
-        return  # asked again in a second
-    with house.store.writing(exclusive=True) as tx:
-        for projection in PROJECTIONS:
-            for table in projection.tables:
-                tx.execute(drop_table(table, OLD))
-    if house.store.truncate_journal():
-        house.purged = erasures
 
 
 def forget_answers(house: House, now: int) -> None:

@@ -144,6 +144,13 @@ class Log(ABC):
     def read(self, after: int, limit: int, upto: int | None = None) -> list[Recorded]:
         return self._ask(lambda reader: reader.read(after, limit, upto))
 
+    def read_sealed(self, after: int, limit: int, upto: int | None = None) -> list[Recorded]:
+        return self._ask(lambda reader: reader.read_sealed(after, limit, upto))
+
+    def events(self, positions: Collection[int]) -> list[Recorded]:
+        """See `LogReader.events`."""
+        return self._ask(lambda reader: reader.events(positions))
+
     def raw(self, after: int, limit: int, upto: int | None = None) -> list[StoredRow]:
         return self._ask(lambda reader: reader.raw(after, limit, upto))
 
@@ -196,13 +203,6 @@ class Log(ABC):
     @abstractmethod
     def wait(self, position: int, timeout: float) -> int:
         """See `ProjectionStore.wait`."""
-
-    def truncate_journal(self) -> bool:
-        """Lets nothing that was overwritten stay in this store's journal, where it has one.
-
-        False when somebody is reading from it: try again.
-        """
-        return True
 
     @abstractmethod
     def lease(self, name: str) -> Lease:

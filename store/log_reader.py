@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, ClassVar, cast
+from collections.abc import Collection, Iterable, Sequence
+from typing import TYPE_CHECKING, ClassVar, Protocol, cast
 from uuid import UUID
 
 import msgspec
@@ -13,17 +13,33 @@ from gatebook.domain.envelope import Metadata, Recorded
 from gatebook.domain.event import Event, UnreadableEvent
 from gatebook.projections.ports import Dialect, Row, Value
 
-Decode = Callable[[str, UUID, int, bytes, bytes, int], tuple[Event, Metadata]]
-"""(topic, stream id, version, payload, metadata, position) -> what they mean.
 
-Raises `UnreadableEvent`.
-"""
+class Decode(Protocol):
+    """From a stored row to what it means. Raises `UnreadableEvent`."""
+
+    def __call__(
+        self,
+        topic: str,
+        stream_id: UUID,
+        version: int,
+        payload: bytes,
+        metadata: bytes,
+        position: int,
+        /,
+        *,
+        sealed: bool = False,
+    ) -> tuple[Event, Metadata]:
+        """With `sealed`, personal and secret fields are left None, whatever keys exist."""
+        ...
+
 
 StoredRow = tuple[int, int, bytes, int, str, bytes, bytes]
 """(position, recorded_at, stream id, version, topic, metadata, payload), as stored."""
 
 COLUMNS = "position, recorded_at, stream_id, version, topic, metadata, payload"
 LARGEST = 2**63 - 1
+AT_ONCE = 500
+"""Positions named in one statement."""
 
 
 class LogReader(ABC):
@@ -60,6 +76,12 @@ class LogReader(ABC):
     def raw(self, after: int, limit: int, upto: int | None = None) -> list[StoredRow]:
         """Rows as stored, `after < position <= upto`, ascending: what a verifier reads."""
 
+    def raw_at(self, positions: Sequence[int]) -> list[StoredRow]:
+        """Rows as stored at some positions, ascending; at most `AT_ONCE`."""
+        marks = ", ".join("?" * len(positions))
+        sql = f"SELECT {COLUMNS} FROM log WHERE position IN ({marks}) ORDER BY position"  # noqa: S608  # constants
+        return cast("list[StoredRow]", self.query(sql, list(positions)))
+
     @abstractmethod
     def raw_stream(
         self, stream_id: UUID, gt: int, lte: int, *, newest_first: bool, limit: int
@@ -70,7 +92,20 @@ class LogReader(ABC):
         return cast("int", self.query("SELECT coalesce(max(position), 0) FROM log")[0][0])
 
     def read(self, after: int, limit: int, upto: int | None = None) -> list[Recorded]:
+        """See `Reader.read_sealed`, but opened: what an auditor may see."""
         return self.decoded(self.raw(after, limit, upto))
+
+    def read_sealed(self, after: int, limit: int, upto: int | None = None) -> list[Recorded]:
+        """See `Reader.read_sealed`."""
+        return self.decoded(self.raw(after, limit, upto), sealed=True)
+
+    def events(self, positions: Collection[int]) -> list[Recorded]:
+        """The events at some positions, ascending. Raises `UnreadableEvent`."""
+        found: list[Recorded] = []
+        wanted = sorted(positions)
+        for start in range(0, len(wanted), AT_ONCE):
+            found += self._whole(self.raw_at(wanted[start : start + AT_ONCE]))
+        return found
 
     def event(self, position: int) -> Recorded | None:
         """The event at a position, if the log goes so far. Raises `UnreadableEvent`."""
@@ -92,7 +127,7 @@ class LogReader(ABC):
         rows.reverse()
         return self._whole(rows)
 
-    def decoded(self, rows: Sequence[StoredRow]) -> list[Recorded]:
+    def decoded(self, rows: Sequence[StoredRow], *, sealed: bool = False) -> list[Recorded]:
         """All of the rows, or those before an unreadable one; raises when that is the first."""
         decode, as_uuid = self._decode, msgspec.convert
         read: list[Recorded] = []
@@ -100,7 +135,9 @@ class LogReader(ABC):
         try:
             for position, recorded_at, stream, version, topic, metadata, payload in rows:
                 stream_id = as_uuid(stream, UUID)
-                event, envelope = decode(topic, stream_id, version, payload, metadata, position)
+                event, envelope = decode(
+                    topic, stream_id, version, payload, metadata, position, sealed=sealed
+                )
                 keep(Recorded(position, recorded_at, stream_id, version, topic, event, envelope))
         except UnreadableEvent:
             if not read:

@@ -127,16 +127,28 @@ class EventMapper(Mapper[UUID]):
         payload: bytes,
         metadata: bytes,
         position: int,
+        *,
+        sealed: bool = False,
     ) -> tuple[Event, Metadata]:
-        """A stored row's event and envelope. Raises UnreadableEvent."""
-        event = self._event(topic, stream_id, version, payload, position)
+        """A stored row's event and envelope; with `sealed` nothing is opened.
+
+        Raises UnreadableEvent.
+        """
+        event = self._event(topic, stream_id, version, payload, position, sealed=sealed)
         try:
             return event, _metadata(_METADATA.decode(metadata))
         except (msgspec.DecodeError, ValueError) as error:
             raise UnreadableEvent(position, topic, f"its envelope: {error}") from error
 
     def _event(
-        self, topic: str, stream_id: UUID, version: int, payload: bytes, position: int
+        self,
+        topic: str,
+        stream_id: UUID,
+        version: int,
+        payload: bytes,
+        position: int,
+        *,
+        sealed: bool = False,
     ) -> Event:
         shape = self._shapes.get(topic)
         if shape is None:
@@ -147,7 +159,7 @@ class EventMapper(Mapper[UUID]):
             event: Event = (
                 shape.decoder.decode(payload)
                 if shape.sealed is None
-                else self._opened(shape, stream_id, version, payload)
+                else self._opened(shape, stream_id, version, payload, sealed=sealed)
             )
         except (msgspec.MsgspecError, KeyringDamaged, ValueError, TypeError) as error:
             # A keyring that cannot be reached is no fault of the event, and passes through.
@@ -167,12 +179,16 @@ class EventMapper(Mapper[UUID]):
         values[shape.place] = self._keys.seal(name, ENCODER.encode(values[shape.place]), bound)
         return ENCODER.encode(values)
 
-    def _opened(self, shape: Shape, stream_id: UUID, version: int, payload: bytes) -> Event:
+    def _opened(
+        self, shape: Shape, stream_id: UUID, version: int, payload: bytes, *, sealed: bool
+    ) -> Event:
         values = list(shape.decoder.decode(payload))
-        sealed, values[shape.place] = values[shape.place], None
+        closed, values[shape.place] = values[shape.place], None
         hidden = shape.kind(*values)
+        if sealed:
+            return hidden
         opened = self._keys.open(
-            hidden.key_name(stream_id), sealed, _bound(stream_id, version, shape)
+            hidden.key_name(stream_id), closed, _bound(stream_id, version, shape)
         )
         if opened is None:
             return hidden

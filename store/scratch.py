@@ -36,7 +36,7 @@ class Scratch:
         """There is no log in here."""
         return 0
 
-    def read(self, after: int, limit: int, upto: int | None = None) -> list[Recorded]:  # noqa: ARG002 - there is no log
+    def read_sealed(self, after: int, limit: int, upto: int | None = None) -> list[Recorded]:  # noqa: ARG002 - there is no log
         """There is no log in here."""
         return []
 

@@ -28,7 +28,6 @@ from gatebook.store.log_reader import Decode
 from gatebook.store.sqlite_connection import (
     SqliteReader,
     SqliteTransaction,
-    connect,
     create_private_file,
     translated,
 )
@@ -137,17 +136,6 @@ class SqliteLog(Log):
             readers=readers,
         )
         self.path = path
-
-    def truncate_journal(self) -> bool:
-        """Copies the write-ahead log into the database and empties it."""
-        connection = connect(self.path)
-        try:
-            ((busy, _frames, _copied),) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            return not busy
-        except sqlite3.Error as error:
-            raise translated(error) from error
-        finally:
-            connection.close()
 
     def wait(self, position: int, timeout: float) -> int:
         self._check_process()

@@ -11,8 +11,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.api.served import PASSWORD, Deployment, Served
+from tests.attacks.conftest import SERVER
 from tests.attacks.tools import program
+from tests.postgres import Cluster
+
+ADDRESS = "203.0.113.77"
+AGENT = "CanaryBrowser/9.9 (never seen elsewhere)"
 
 
 class Person:
@@ -33,10 +40,10 @@ class Person:
         erasure = {"confirm": self.username}
         assert self.server.admin.post(f"{self.path}/erase", erasure).status == 204
 
-    def seen(self, raw: bytes) -> list[str]:
-        """What of the personal data stands in some bytes."""
+    def seen(self, raw: bytes, *more: str) -> list[str]:
+        """What of the personal data, and of what else is personal, stands in some bytes."""
         folded = raw.lower()
-        personal = (self.username, self.shown, self.email)
+        personal = (self.username, self.shown, self.email, *more)
         return [text for text in personal if text.lower().encode() in folded]
 
 
@@ -96,27 +103,55 @@ def test_an_idempotent_answer_does_not_outlive_an_erasure(served: Served) -> Non
     assert person.seen(again.raw) == []
 
 
-def test_an_erased_person_is_in_no_file(own: Deployment) -> None:
-    """Log, every generation of the read models, write-ahead log, keyring: nothing is left."""
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_nobody_is_in_any_file(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """Not even before he is erased: what a disk, a journal or a dump holds of him is sealed.
 
-    def files() -> dict[str, list[str]]:
-        held = {path: path.read_bytes() for path in own.directory.rglob("*") if path.is_file()}
-        return {path.name: hits for path, raw in held.items() if (hits := person.seen(raw))}
+    Log, every generation of the read models, write-ahead logs, keyring, throwaway files, what the
+    server writes to standard error; on PostgreSQL the whole cluster.
+    """
+    url, folders = "sqlite:///gatebook.db", [tmp_path]
+    if kind == "postgresql":
+        server = request.getfixturevalue("postgres")
+        if not isinstance(server, Cluster):
+            pytest.skip("the files of a PostgreSQL that is not ours cannot be searched")
+        url, folders = server.url(), [tmp_path, server.home]
+    own = Deployment(tmp_path, url, server=f'{SERVER}\ntrusted_proxies = ["127.0.0.1/32"]\n')
+    own.create()
+    origin = {"X-Forwarded-For": ADDRESS, "User-Agent": AGENT}
 
-    with own.served() as server:
-        person = Person(server, "files")
-        settled()
+    def hits(person: Person) -> dict[str, list[str]]:
+        if kind == "postgresql":
+            with server.connect() as connection:
+                connection.execute("CHECKPOINT")
+        files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+        found = {path.name: person.seen(path.read_bytes(), ADDRESS, AGENT) for path in files}
+        return {name: seen for name, seen in found.items() if seen}
+
+    with own.served() as served:
+        person = Person(served, f"files-{kind}", headers=origin)
+        login = {"username": person.username, "password": PASSWORD}
+        pair = served.client.post("/v1/auth/login", login, headers=origin)
+        assert pair.status == 200
+        wrong = {**login, "password": "not this one at all"}
+        assert served.client.post("/v1/auth/login", wrong, headers=origin).status == 401
+        key = {"name": f"{person.shown} key"}
+        made = served.admin.post(f"{person.path}/api-keys", key, headers=origin)
+        assert made.status == 201, made.raw
         changed = {"display_name": f"{person.shown} the Second"}
-        assert server.admin.patch(person.path, changed).status == 200
+        assert served.admin.patch(person.path, changed).status == 200
         settled()
+        shown = served.admin.get(f"/v1/accounts?q={person.username}").raw
+        assert len(person.seen(shown)) == 3, "the search itself must be able to find him"
+        assert ADDRESS in str(served.events(f"&account={person.id}"))
         built = program(own, "projection", "rebuild", "accounts")
         assert built.returncode == 0, built.stderr
+        assert hits(person) == {}
         person.erase()
-        deadline = time.monotonic() + 5
-        while (found := files()) and time.monotonic() < deadline:
-            time.sleep(0.3)
-        assert found == {}
-    assert files() == {}
+        settled()
+        assert hits(person) == {}
+        assert ADDRESS not in str(served.events(f"&account={person.id}&actor={person.id}"))
+    assert hits(person) == {}
 
 
 def test_a_stopped_follower_shows_no_erased_person(own: Deployment) -> None:

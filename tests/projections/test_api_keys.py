@@ -82,6 +82,3 @@ def test_erasure_and_pruning(house: House, view: AccessView) -> None:
     assert [row[0] for row in house.rows(API_KEYS)] == [NEXT.bytes]
     house.append(ALICE, account.AccountErased())
     assert house.rows(API_KEYS) == []
-    nameless = api_key.ApiKeyCreated(account_id=ALICE, secret=None, scope="", expires_at=None)
-    house.append(UUID(int=23), nameless)
-    assert house.rows(API_KEYS) == []

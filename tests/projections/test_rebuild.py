@@ -100,7 +100,8 @@ def test_appends_and_following_go_on_after_a_switch(lived: House, url: str) -> N
         house.append(UUID(int=1), created)
         house.follow()
 
-        (found,) = AccountsView(house.log).page(AccountFilter(q="newcomer"), limit=9, at=NOON)
+        listing = AccountsView(house.log).page(AccountFilter(q="newcomer"), limit=9, at=NOON)
+        (found,) = listing.items
         assert found.account_id == UUID(int=1)
         assert AccessView(house.log).account(UUID(int=1), NOON) is not None
 
@@ -269,7 +270,7 @@ class Load:
         log = self.house.log
         assert AccessView(log).caller("token", JTI, NOON) is not None
         assert AccessView(log).account(ALICE, NOON) is not None
-        assert AccountsView(log).page(AccountFilter(q="alice"), limit=5, at=NOON)
+        assert AccountsView(log).page(AccountFilter(q="alice"), limit=5, at=NOON).items
         assert SessionsView(log).page(ALICE, limit=5, at=NOON)[0].live
         assert AuditView(log).query(AuditFilter(account_id=ALICE), limit=1)
 

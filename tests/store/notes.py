@@ -32,7 +32,14 @@ _notes = msgspec.msgpack.Decoder(Noted)
 
 
 def decode(
-    topic: str, stream_id: UUID, version: int, payload: bytes, metadata: bytes, position: int
+    topic: str,
+    stream_id: UUID,
+    version: int,
+    payload: bytes,
+    metadata: bytes,
+    position: int,
+    *,
+    sealed: bool = False,
 ) -> tuple[Event, Metadata]:
     if topic != Noted.TOPIC:
         raise UnreadableEvent(position, topic, "no such topic")

@@ -73,6 +73,29 @@ def test_topics_are_constants_in_the_source():
     assert found == set(catalogue.BY_TOPIC)
 
 
+@pytest.mark.parametrize("topic", sorted(ENTRIES))
+def test_what_projections_read_needs_no_key(topic):
+    """Read sealed, every event is what it is but for its sealed field, and no key is asked for."""
+
+    class NoKeys(FixedKeys):
+        def open(self, name, sealed, associated):
+            raise AssertionError(f"{topic} was opened")
+
+    entry = ENTRIES[topic]
+    event, _metadata = EventMapper(NoKeys()).decode(
+        topic,
+        entry.originator_id,
+        entry.originator_version,
+        golden()[topic],
+        golden()["metadata:" + next(iter(METADATA))],
+        1,
+        sealed=True,
+    )
+    field = entry.event.PERSONAL or entry.event.SECRET
+    closed = msgspec.structs.replace(entry.event, **{field: None}) if field else entry.event
+    assert event == closed
+
+
 @pytest.mark.parametrize("topic", SEALED)
 def test_nothing_personal_stands_in_the_clear(topic):
     """Sealed fields leave no plaintext in the stored bytes."""

@@ -57,7 +57,14 @@ Save = Callable[[], object]
 
 
 def decode(
-    topic: str, stream_id: UUID, version: int, payload: bytes, metadata: bytes, position: int
+    topic: str,
+    stream_id: UUID,
+    version: int,
+    payload: bytes,
+    metadata: bytes,
+    position: int,
+    *,
+    sealed: bool = False,
 ) -> tuple[Event, Metadata]:
     return events.decode(payload), envelopes.decode(metadata)
 

@@ -21,7 +21,14 @@ def encode(event: Event | Metadata) -> bytes:
 
 
 def decode(
-    topic: str, _stream_id: UUID, _version: int, payload: bytes, metadata: bytes, position: int
+    topic: str,
+    _stream_id: UUID,
+    _version: int,
+    payload: bytes,
+    metadata: bytes,
+    position: int,
+    *,
+    sealed: bool = False,  # noqa: ARG001 - nothing is sealed here
 ) -> tuple[Event, Metadata]:
     """An event and its envelope. Raises UnreadableEvent."""
     try:
