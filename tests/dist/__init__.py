@@ -1,0 +1,1 @@
+"""What is shipped beside the program: the installer, units, images, examples and the manual."""

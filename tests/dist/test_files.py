@@ -1,0 +1,135 @@
+"""Files of `dist/`: each is read by the program that it is written for."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from gatebook.store.settings import Settings
+from gatebook.tools.manual import page
+
+DIST = Path(__file__).parents[2] / "dist"
+UNITS = ("gatebook.service", "gatebook-backup.service", "gatebook-backup.timer")
+
+
+def tool(name: str) -> str:
+    """Where a program is. Its absence fails in CI and skips elsewhere."""
+    found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    if found is None:
+        if os.environ.get("CI"):
+            raise AssertionError(f"{name} is not installed; ./run test does it")
+        pytest.skip(f"{name} is not installed")
+    return found
+
+
+def said(*command: str | Path, directory: Path = DIST) -> str:
+    """What a command says. It must succeed."""
+    done = subprocess.run(
+        [*map(str, command)], cwd=directory, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_the_manual_is_that_of_the_commands() -> None:
+    """gatebook(1) is what the program says of itself: python -m gatebook.tools.manual."""
+    assert (DIST / "gatebook.1").read_text() == page()
+
+
+@pytest.mark.parametrize("script", ["install.sh", "backup", "gatebook.sh"])
+def test_shell_scripts_are_clean(script: str) -> None:
+    """No warning of shellcheck."""
+    assert said(tool("shellcheck"), script) == ""
+
+
+def test_units_are_valid_and_confined(tmp_path: Path) -> None:
+    """systemd takes them, and finds the service's exposure to be low."""
+    analyze = tool("systemd-analyze")
+    for name in UNITS:
+        text = (DIST / name).read_text()
+        text = text.replace("/opt/gatebook/bin/gatebook", "/bin/true")
+        text = text.replace("/opt/gatebook/libexec/backup", "/bin/true")
+        text = "".join(line for line in text.splitlines(True) if "Documentation=" not in line)
+        (tmp_path / name).write_text(text)
+    complaints = said(analyze, "verify", *(f"./{name}" for name in UNITS), directory=tmp_path)
+    assert [line for line in complaints.splitlines() if "gatebook" in line] == []
+    verdict = said(analyze, "security", "--offline=true", "--threshold=20", "./gatebook.service")
+    assert "Overall exposure level" in verdict
+
+
+def test_the_service_is_what_the_issue_asks_for() -> None:
+    """Readiness, watchdog, credential, no core dumps, nothing writable but the data."""
+    lines = set((DIST / "gatebook.service").read_text().splitlines())
+    assert {
+        "Type=notify",
+        "WatchdogSec=30",
+        "ProtectSystem=strict",
+        "NoNewPrivileges=yes",
+        "ReadWritePaths=/srv/gatebook",
+        "LoadCredential=passphrase:/srv/gatebook/passphrase",
+        "LimitCORE=0",
+        "User=gatebook",
+    } <= lines
+
+
+@pytest.mark.parametrize("name", ["gatebook.toml", "compose/gatebook.toml"])
+def test_example_configurations_are_accepted(name: str, tmp_path: Path) -> None:
+    """The examples are read by the program, and hold only keys that it knows."""
+    copy = tmp_path / "gatebook.toml"
+    shutil.copy(DIST / name, copy)
+    settings = Settings.load(copy, {})
+    assert settings.public_url == "https://auth.example.org"
+    assert tomllib.loads(copy.read_text())["server"]["trusted_proxies"]
+
+
+def test_the_image_is_slim_and_not_root() -> None:
+    """The Dockerfile ends as a user of its own, with a health check that asks for readiness."""
+    lines = (DIST / "Dockerfile").read_text().splitlines()
+    last = max(index for index, line in enumerate(lines) if line.startswith("FROM"))
+    stage = "\n".join(lines[last:])
+    assert "-slim" in lines[last]
+    assert "USER 10001:10001" in stage
+    assert "/v1/ready" in stage
+    compose = (DIST / "compose.yaml").read_text()
+    for wanted in ("read_only: true", "cap_drop: [ALL]", "no-new-privileges:true", "core: 0"):
+        assert wanted in compose
+
+
+def test_nginx_takes_its_example(tmp_path: Path) -> None:
+    """`nginx -t` accepts it, with a certificate of the test's own."""
+    nginx = tool("nginx")
+    crt, key = certificate(tmp_path)
+    site = (DIST / "proxies" / "nginx.conf").read_text()
+    site = site.replace("/etc/ssl/gatebook/tls.crt", str(crt)).replace(
+        "/etc/ssl/gatebook/tls.key", str(key)
+    )
+    whole = tmp_path / "nginx.conf"
+    whole.write_text(f"pid {tmp_path}/pid;\nevents {{}}\nhttp {{\naccess_log off;\n{site}\n}}\n")
+    assert "successful" in said(nginx, "-t", "-e", "stderr", "-c", whole)
+
+
+def test_haproxy_takes_its_example(tmp_path: Path) -> None:
+    """`haproxy -c` accepts it, with a certificate of the test's own."""
+    haproxy = tool("haproxy")
+    crt, key = certificate(tmp_path)
+    both = tmp_path / "both.pem"
+    both.write_text(crt.read_text() + key.read_text())
+    text = (DIST / "proxies" / "haproxy.cfg").read_text().replace("/etc/ssl/gatebook/", str(both))
+    config = tmp_path / "haproxy.cfg"
+    config.write_text(text)
+    assert "ALERT" not in said(haproxy, "-c", "-f", config)
+
+
+def certificate(directory: Path) -> tuple[Path, Path]:
+    """A self-signed certificate and its key."""
+    crt, key = directory / "tls.crt", directory / "tls.key"
+    said(
+        tool("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+        "-nodes", "-days", "2", "-subj", "/CN=auth.example.org", "-keyout", key, "-out", crt,
+    )  # fmt: skip
+    return crt, key

@@ -1,0 +1,98 @@
+"""The installer, run as an operator would: into a directory of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source distribution, as a release ships it."""
+    folder = tmp_path_factory.mktemp("sdist")
+    build = "import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])"
+    run(sys.executable, "-c", build, folder)
+    (found,) = folder.glob("gatebook-*.tar.gz")
+    return found
+
+
+@pytest.fixture(scope="module")
+def installed(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root directory that `install.sh` has filled from the source distribution."""
+    root = tmp_path_factory.mktemp("root")
+    install(root, "--wheel", str(sdist))
+    return root
+
+
+def run(*command: object, **more: str) -> str:
+    """What a command says. It must succeed."""
+    done = subprocess.run(
+        [*map(str, command)],
+        cwd=ROOT,
+        env=os.environ | more,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def install(root: Path, *more: str) -> str:
+    """Runs the installer."""
+    return run("sh", ROOT / "dist" / "install.sh", "--root", root, *more)
+
+
+def state(root: Path) -> dict[str, tuple[int, bytes]]:
+    """Every file outside the virtual environment: its mode and content."""
+    places = [root / "srv", root / "usr", root / "opt/gatebook/libexec"]
+    files = [path for place in places for path in place.rglob("*") if path.is_file()]
+    return {str(path.relative_to(root)): (path.stat().st_mode, path.read_bytes()) for path in files}
+
+
+def test_a_dry_run_changes_nothing(tmp_path: Path) -> None:
+    """It says what it would do, line by line."""
+    said = install(tmp_path, "--dry-run")
+    assert "would run:" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_installed_runs(installed: Path, tmp_path: Path) -> None:
+    """The program from the source distribution makes a store and says that all is well."""
+    gatebook = installed / "usr/local/bin/gatebook"
+    program = {"GATEBOOK_PROGRAM": str(installed / "opt/gatebook/bin/gatebook")}
+    config = str(tmp_path / "data" / "gatebook.toml")
+    wrapped = ["sh", str(gatebook)]
+    if os.geteuid() == 0:
+        wrapped = [program["GATEBOOK_PROGRAM"]]  # there is no user gatebook here
+    run(*wrapped, "init", "--data-dir", tmp_path / "data", "--first-admin", "admin", **program)
+    said = run(*wrapped, "doctor", **program, GATEBOOK_CONFIG=config)
+    assert "without a gap" in said
+    assert (installed / "srv/gatebook").stat().st_mode & 0o777 == 0o750
+    assert (installed / "srv/gatebook/passphrase").stat().st_mode & 0o777 == 0o600
+
+
+def test_running_it_again_keeps_what_is_there(installed: Path, sdist: Path) -> None:
+    """A second run changes nothing; an edited configuration stays, with the example beside it."""
+    before = state(installed)
+    install(installed, "--wheel", str(sdist))
+    assert state(installed) == before
+
+    config = installed / "srv/gatebook/gatebook.toml"
+    edited = config.read_text() + "# mine\n"
+    config.write_text(edited)
+    unit = installed / "usr/local/lib/systemd/system/gatebook.service"
+    unit.write_text("# an older release's\n")
+    install(installed, "--wheel", str(sdist))
+    assert config.read_text() == edited
+    assert (config.with_name("gatebook.toml.new")).read_bytes() == before[
+        "srv/gatebook/gatebook.toml"
+    ][1]
+    assert unit.read_bytes() == before["usr/local/lib/systemd/system/gatebook.service"][1]
+    assert state(installed)["srv/gatebook/passphrase"] == before["srv/gatebook/passphrase"]
