@@ -21,6 +21,7 @@ from gatebook.api.problems import PROBLEMS, Problem
 from gatebook.api.reply import Rendered, render
 from gatebook.api.route import Route
 from gatebook.api.site import Site
+from gatebook.api.tracing import NoTracing, Tracing
 from gatebook.domain.errors import Refusal, StoreUnavailable
 from gatebook.domain.event import UnreadableEvent
 from gatebook.store.house import House
@@ -61,16 +62,18 @@ class Resource:
 class Surroundings:
     """Before and after every request: its id, the headers all answers have, log and metrics."""
 
-    def __init__(self, house: House, site: Site, metrics: Metrics) -> None:
+    def __init__(self, house: House, site: Site, metrics: Metrics, tracing: Tracing) -> None:
         self._house = house
         self._site = site
         self._metrics = metrics
+        self._tracing = tracing
 
     def process_request(self, req: falcon.Request, _resp: falcon.Response) -> None:
         """Names the request."""
         context = req.context
         context.started = time.perf_counter()
         context.method = req.method if req.method in METHODS else "other"
+        context.span = self._tracing.begin(context.method, req.get_header("traceparent"))
         context.request_id = headers.request_id(
             req.get_header("X-Request-Id"),
             req.get_header("traceparent"),
@@ -95,6 +98,7 @@ class Surroundings:
         template = req.uri_template or "none"
         status = resp.status_code
         self._metrics.observe(template, req.context.method, status, seconds)
+        self._tracing.end(req.context.span, template, status, req.context.request_id)
         _access_log.info(
             "request",
             extra={
@@ -115,9 +119,11 @@ def create_app(
     site: Site,
     routes: Iterable[Route],
     metrics: Metrics,
+    tracing: Tracing | None = None,
 ) -> falcon.App[falcon.Request, falcon.Response]:
     """The application that serves exactly these routes."""
-    app = falcon.App(middleware=[Surroundings(house, site, metrics)], sink_before_static_route=True)
+    around = Surroundings(house, site, metrics, tracing or NoTracing())
+    app = falcon.App(middleware=[around], sink_before_static_route=True)
     routes = list(routes)
     oauth2 = frozenset(route.path for route in routes if route.form)
     pages = frozenset(route.path for route in routes if route.page)

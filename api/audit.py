@@ -146,13 +146,13 @@ def events_at(log: Log, positions: Sequence[int]) -> list[Recorded]:
     return [recorded for recorded in found if recorded is not None]
 
 
-def show(call: Call[None, None]) -> Reply:
-    """GET /v1/audit/events/{position}"""
+def shown(call: Call[None, None]) -> Recorded:
+    """The event at the position in the path. Raises NotFound."""
     call.house.notice_erasures()
     recorded = call.house.store.event(call.path["position"])
     if recorded is None:
         raise NotFound("The log does not go so far.")
-    return Reply(200, event_of(call.house, recorded))
+    return recorded
 
 
 def feed(call: Call[None, FeedQuery]) -> Reply:

@@ -17,18 +17,22 @@ from typing import Final
 from eventsourcing.persistence import PersistenceError
 
 from gatebook.api import logs
-from gatebook.api.link import STORE_GONE, Link
+from gatebook.api.link import REFUSED, STORE_GONE, Link
+from gatebook.api.reload import Reloads
 from gatebook.domain.errors import Refusal
 from gatebook.projections.follower import Follower
 from gatebook.projections.registry import PROJECTIONS
 from gatebook.store.house import House, open_house
 from gatebook.store.housekeeping import sweep
 from gatebook.store.log import Lease
+from gatebook.store.master_key import lend
 from gatebook.store.settings import ConfigurationError, Settings
+from gatebook.store.tree_signer import TreeSigner
 
 RETRY: Final = 1.0
 SWEEP_EVERY: Final = 60.0
-REFUSED: Final = 78
+LAST_HEAD: Final = 10.0
+"""Seconds that the tree has to catch up and sign when the service ends."""
 
 _log = logging.getLogger("gatebook.follower")
 
@@ -42,21 +46,25 @@ def main(argv: list[str]) -> int:
     logs.configure()
     stop = threading.Event()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda _number, _frame: stop.set())
+    link = Link(options.link)
     try:
-        house = open_house(Settings.load(options.config))
+        settings = Settings.load(options.config)
+        lend(settings.master_key.passphrase_env, link.borrowed())
+        house = open_house(settings)
     except ConfigurationError as error:
         _log.error("refused", extra={"fields": {"reason": str(error)}})
         return STORE_GONE if isinstance(error.__cause__, PersistenceError) else REFUSED
     try:
-        link = Link(options.link)
+        reloads = Reloads(house, options.config, _log)
+        house.masters.on_lost = reloads.ending(stop.set)
+        reloads.listen()
         link.watch(stop.set)
         link.ready()
         _follow(house, stop)
     finally:
         house.close()
-    return 0
+    return REFUSED if reloads.lost else 0
 
 
 def _follow(house: House, stop: threading.Event) -> None:
@@ -85,17 +93,35 @@ def _work(house: House, lease: Lease, stop: threading.Event) -> None:
                 if time.monotonic() - swept >= SWEEP_EVERY:
                     swept = time.monotonic()
                     sweep(house)
-            except (PersistenceError, Refusal) as error:
+            except (PersistenceError, Refusal, ConfigurationError) as error:
                 _trouble(error)
         turn.set()
 
     thread = threading.Thread(target=guard, name="guard", daemon=True)
     thread.start()
+    tree = threading.Thread(target=_sign, args=(house, turn, stop), name="tree", daemon=True)
+    tree.start()
     try:
         Follower(house.store, PROJECTIONS, house.clock).run(turn, on_trouble=_trouble)
     finally:
         turn.set()
         thread.join(timeout=5 * RETRY)
+        tree.join(timeout=LAST_HEAD)
+
+
+def _sign(house: House, turn: threading.Event, stop: threading.Event) -> None:
+    """Signs heads for the length of a turn, and once more when the service ends.
+
+    A thread of its own: neither a read model nor the tree waits for the other's trouble.
+    """
+    signer = TreeSigner(house)
+    signer.run(turn, _trouble)
+    if stop.is_set():
+        deadline = time.monotonic() + LAST_HEAD / 2
+        try:
+            signer.round(lambda: time.monotonic() < deadline)
+        except (PersistenceError, Refusal, OSError) as error:
+            _trouble(error)
 
 
 def _trouble(error: Exception) -> None:

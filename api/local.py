@@ -22,6 +22,7 @@ from gatebook.domain.envelope import Entry
 from gatebook.projections.follower import Follower
 from gatebook.projections.registry import PROJECTIONS
 from gatebook.store.house import House
+from gatebook.store.tree_signer import sign_now
 
 READS = frozenset({"GET", "HEAD"})
 
@@ -36,7 +37,7 @@ def local_client(house: House, user: str, words: str) -> Iterator[httpx.Client]:
     site = msgspec.structs.replace(
         site_of(house.settings, threads=1, address=house.settings.server.listen), operator=user
     )
-    app = create_app(house, site, routes(house.settings), Metrics(house, site))
+    app = create_app(house, site, routes(house.settings), Metrics(house))
     told = False
 
     def tell(request: httpx.Request) -> None:
@@ -66,7 +67,7 @@ def record_use(house: House, user: str, words: str) -> None:
 
 
 def follow_up(house: House) -> None:
-    """Brings the following read models level, when no follower runs."""
+    """Brings the following read models and the tree level, when no follower runs."""
     with house.store.lease("follower") as lease:
         if not lease.held():
             return
@@ -74,3 +75,4 @@ def follow_up(house: House) -> None:
         follower.prepare()
         while follower.round():
             pass
+        sign_now(house)

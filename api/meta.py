@@ -13,7 +13,7 @@ from gatebook.api.oauth2_schemas import Metadata
 from gatebook.api.reply import Reply, Text
 from gatebook.api.schemas import FullReadiness, Health, Readiness, Standing
 from gatebook.domain.client import AUTH_METHODS
-from gatebook.projections import engine
+from gatebook.projections import engine, tree_tables
 from gatebook.projections.registry import PROJECTIONS
 from gatebook.store.house import House
 from gatebook.store.jose import ALGORITHMS
@@ -49,6 +49,7 @@ def readiness(house: House) -> FullReadiness:
     standings: list[Standing] = []
     position = 0
     try:
+        problems += tree_problems(house)
         for one in engine.status(house.store, PROJECTIONS):
             position = one.head
             standings.append(Standing(one.name, one.status, one.position, one.lag))
@@ -60,6 +61,8 @@ def readiness(house: House) -> FullReadiness:
                 problems.append(f"The read model {one.name} has seen more than the log holds.")
             elif not one.ready:
                 problems.append(f"The read model {one.name} is {one.lag} events behind.")
+        tree = tree_tables.state(house.store)
+        standings.append(Standing("tree", _tree_status(tree), tree.size, position - tree.size))
     except Exception as error:
         problems.append(f"The store does not answer ({type(error).__name__}).")
     try:
@@ -68,6 +71,24 @@ def readiness(house: House) -> FullReadiness:
         problems.append(f"The keyring cannot be used ({type(error).__name__}).")
     state: Literal["ready", "not-ready"] = "not-ready" if problems else "ready"
     return FullReadiness(state, problems, position, standings)
+
+
+def tree_problems(house: House) -> list[str]:
+    """What is wrong with the signing of heads, in words, with the witness by its name.
+
+    An auditor wants no operation that leaves no evidence, so each is a reason not to serve.
+    """
+    halted = tree_tables.state(house.store).halted
+    stopped = [] if halted is None else [f"Heads of the log are no longer signed: {halted}."]
+    return stopped + [
+        f"The witness {one.name} {one.trouble}."
+        for one in tree_tables.witnesses(house.store)
+        if one.trouble is not None
+    ]
+
+
+def _tree_status(tree: tree_tables.State) -> str:
+    return "live" if tree.halted is None else "halted"
 
 
 def jwks(call: Call[None, None]) -> Reply:

@@ -1,73 +1,140 @@
-"""Prometheus metrics of one worker, and of the store at the moment of asking.
+"""Prometheus metrics: what all workers did, and how the store stands at the moment of asking.
 
-Each worker counts for itself; the label `worker` tells them apart, and a sum over it is the whole.
-A scrape reaches one worker. Labels are bounded: route templates, declared methods, statuses.
+The supervisor names a directory (PROMETHEUS_MULTIPROC_DIR) in which every worker keeps its counts,
+so a scrape of any of them shows the whole. Labels are bounded: route templates, declared methods,
+statuses.
 """
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
 
-from gatebook.api.site import Site
-from gatebook.projections import engine
+from gatebook.projections import engine, tree_tables
 from gatebook.projections.registry import PROJECTIONS
 from gatebook.store.house import House
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
+DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"
+"""Read by prometheus_client itself, when it is imported."""
+
 BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+GROUPS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+
+def share(directory: Path) -> None:
+    """Has the processes that are started from here on count in one place, from zero."""
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(mode=0o700, parents=True)
+    os.environ[DIRECTORY] = str(directory)  # noqa: TID251 - where prometheus_client looks
+
+
+def forget(pid: int) -> None:
+    """Drops the gauges of a process that is dead; what it counted stays."""
+    if directory := os.environ.get(DIRECTORY):  # noqa: TID251 - as above
+        mark_process_dead(pid, path=directory)  # type: ignore[no-untyped-call]
 
 
 class Metrics:
-    """The registry of one worker process."""
+    """What one worker counts."""
 
-    def __init__(self, house: House, site: Site) -> None:
-        self._house = house
-        self._worker = site.worker
-        self._registry = CollectorRegistry(auto_describe=False)
+    def __init__(self, house: House) -> None:
+        self._registry = registry = CollectorRegistry(auto_describe=False)
+        self._store = _StoreCollector(house)
         self._requests = Counter(
             "gatebook_requests",
             "Requests answered.",
-            ("worker", "route", "method", "status"),
-            registry=self._registry,
+            ("route", "method", "status"),
+            registry=registry,
         )
         self._seconds = Histogram(
             "gatebook_request_seconds",
             "Time from the whole request to its answer.",
-            ("worker", "route", "method"),
+            ("route", "method"),
             buckets=BUCKETS,
-            registry=self._registry,
+            registry=registry,
         )
-        self._gate = self._gauge("gatebook_hash_gate_depth", "Password hashes under way.", "worker")
-        self._appends = self._gauge("gatebook_appends_waiting", "Saves not yet written.", "worker")
-        self._head = self._gauge("gatebook_log_head", "The log's last position.")
-        self._lag = self._gauge(
-            "gatebook_projection_lag", "Events a read model is behind.", "projection"
+        self._append_seconds = Histogram(
+            "gatebook_append_seconds",
+            "Time that a group of writes took, its commit included.",
+            buckets=BUCKETS,
+            registry=registry,
         )
-        self._live = self._gauge(
-            "gatebook_projection_live", "1 while a read model answers and follows.", "projection"
+        self._append_writes = Histogram(
+            "gatebook_append_writes",
+            "Writes that shared one commit.",
+            buckets=GROUPS,
+            registry=registry,
         )
-        self._counts = self._gauge("gatebook_count", "Accounts, sessions, tokens.", "of")
-
-    def _gauge(self, name: str, words: str, *labels: str) -> Gauge:
-        return Gauge(name, words, labels, registry=self._registry)
+        self._gate = Gauge(
+            "gatebook_hash_gate_depth",
+            "Sign-ins that hash or wait for a turn.",
+            registry=registry,
+            multiprocess_mode="liveall",
+        )
+        house.store.observe_writes(self._wrote)
+        house.gate.observe = self._gate.set
 
     def observe(self, route: str, method: str, status: int, seconds: float) -> None:
         """One request answered."""
-        self._requests.labels(self._worker, route, method, str(status)).inc()
-        self._seconds.labels(self._worker, route, method).observe(seconds)
+        self._requests.labels(route, method, str(status)).inc()
+        self._seconds.labels(route, method).observe(seconds)
+
+    def _wrote(self, writes: int, seconds: float) -> None:
+        self._append_writes.observe(writes)
+        self._append_seconds.observe(seconds)
 
     def text(self) -> bytes:
         """The exposition. Reads the store; raises its errors."""
+        counted = self._registry
+        if directory := os.environ.get(DIRECTORY):  # noqa: TID251 - set by our own supervisor
+            counted = CollectorRegistry(auto_describe=False)
+            MultiProcessCollector(counted, path=directory)  # type: ignore[no-untyped-call]
+        asked = CollectorRegistry(auto_describe=False)
+        asked.register(self._store)
+        return generate_latest(counted) + generate_latest(asked)
+
+
+class _StoreCollector(Collector):
+    """What is not counted but looked up."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    def collect(self) -> Iterable[Metric]:
+        """Asked once a scrape."""
         house = self._house
-        self._gate.labels(self._worker).set(house.gate.depth)
-        self._appends.labels(self._worker).set(house.store.waiting())
-        for standing in engine.status(house.store, PROJECTIONS):
-            self._head.set(standing.head)
-            self._lag.labels(standing.name).set(standing.lag)
-            self._live.labels(standing.name).set(int(standing.status == "live"))
-        for name, count in house.access.counts().items():
-            self._counts.labels(name).set(count)
-        return generate_latest(self._registry)
+        head = GaugeMetricFamily("gatebook_log_head", "The log's last position.")
+        lag = GaugeMetricFamily(
+            "gatebook_projection_lag", "Events a read model is behind.", labels=["projection"]
+        )
+        live = GaugeMetricFamily(
+            "gatebook_projection_live",
+            "1 while a read model answers and follows.",
+            labels=["projection"],
+        )
+        standings = engine.status(house.store, PROJECTIONS)
+        position = standings[0].head
+        head.add_metric([], position)
+        for standing in standings:
+            lag.add_metric([standing.name], standing.lag)
+            live.add_metric([standing.name], int(standing.status == "live"))
+        tree = tree_tables.state(house.store)
+        lag.add_metric(["tree"], position - tree.size)
+        live.add_metric(["tree"], int(tree.halted is None))
+        yield from (head, lag, live)
+        counts = GaugeMetricFamily(
+            "gatebook_count", "Accounts by status, sessions, tokens, locks.", labels=["of"]
+        )
+        for name, count in house.access.counts(house.clock.now()).items():
+            counts.add_metric([name], count)
+        yield counts

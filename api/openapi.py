@@ -14,6 +14,7 @@ from gatebook.api.problems import PROBLEMS, ProblemDocument
 from gatebook.api.route import Route
 
 REFERENCES: Final = "#/components/schemas/{name}"
+_TILE_PART: Final = {"type": "string", "pattern": r"^(x?[0-9]{3}(\.p)?|[0-9]{1,3})$"}
 PARAMETERS: Final[dict[str, dict[str, Any]]] = {
     "account_id": {"type": "string", "format": "uuid"},
     "session_id": {"type": "string", "format": "uuid"},
@@ -27,6 +28,8 @@ PARAMETERS: Final[dict[str, dict[str, Any]]] = {
     "position": {"type": "integer", "minimum": 1},
     "role": {"type": "string", "pattern": "^[a-z][a-z0-9._-]{0,62}$"},
     "kid": {"type": "string", "minLength": 1, "maxLength": 200},
+    "level": {"type": "string", "pattern": "^(0|[1-9]|[1-5][0-9]|6[0-3])$"},
+    **dict.fromkeys(("first", "second", "third", "fourth"), _TILE_PART),
 }
 
 _REQUEST_ID: Final = {

@@ -28,6 +28,7 @@ from gatebook.api import schemas as s
 from gatebook.api import second_factor_schemas as f
 from gatebook.api.break_glass_routes import BREAK_GLASS
 from gatebook.api.call import Call
+from gatebook.api.checkpoint_routes import CHECKPOINTS
 from gatebook.api.events import Event
 from gatebook.api.federation_routes import FEDERATION
 from gatebook.api.machine_routes import MACHINES
@@ -266,9 +267,6 @@ AUDIT: Final = (
     Route("GET", "/v1/audit", audit.browse,
           needs("audit.read"), "Query the log",
           {200: s.Page[Event]}, query=audit.AuditQuery),
-    Route("GET", "/v1/audit/events/{position}", audit.show,
-          needs("audit.read"), "Show one event",
-          {200: Event}),
     Route("GET", "/v1/audit/feed", audit.feed,
           needs("audit.read"), "Follow the log",
           {200: audit.Feed}, query=audit.FeedQuery),
@@ -284,6 +282,7 @@ ROUTES: Final = (
     *TOKENS,
     *MACHINES,
     *AUDIT,
+    *CHECKPOINTS,
     *BREAK_GLASS,
     *FEDERATION,
     *PAGES,

@@ -12,9 +12,13 @@ from typing import Final
 from eventsourcing.persistence import PersistenceError
 
 from gatebook.api import logs
+from gatebook.api.metrics import share
+from gatebook.api.notify import Notices
 from gatebook.api.supervisor import Place, Supervisor
+from gatebook.api.tracing import tracing
 from gatebook.projections.errors import FoldFailed
 from gatebook.store.house import open_house
+from gatebook.store.master_key import taken
 from gatebook.store.setting_checks import split_address
 from gatebook.store.settings import ConfigurationError, Settings
 
@@ -38,6 +42,7 @@ def serve(config: str | Path) -> int:
     Whatever stands in the way of serving is one line on standard error and code 78, before
     anything listens. Prints one line with the address when the first worker accepts.
     """
+    os.umask(0o077)  # its children have it from here, whichever library makes a file
     try:
         settings = Settings.load(config)
         _prepare(settings)
@@ -52,14 +57,16 @@ def serve(config: str | Path) -> int:
             listening.close()
             return _refuse(str(error))
     logs.configure()
+    share(settings.path("slots") / "metrics")
     if settings.breakglass.enabled:
         _log.warning("breakglass", extra={"fields": {"reason": BREAK_GLASS_IS_ON}})
     if settings.outbound.allow_loopback_http:
         _log.warning("outbound", extra={"fields": {"reason": LOOPBACK_IS_ALLOWED}})
+    notices = Notices()
     address = _address(listening)
     places = _places(str(Path(config).resolve()), settings, listening, management)
     try:
-        return Supervisor(*places).run(lambda: _tell(address))
+        return Supervisor(*places, notices).run(lambda: _tell(address))
     finally:
         listening.close()
         if management is not None:
@@ -71,6 +78,10 @@ def _prepare(settings: Settings) -> None:
 
     Closed again at once: the children open their own.
     """
+    try:
+        tracing().close()
+    except RuntimeError as error:
+        raise ConfigurationError(str(error)) from error
     house = open_house(settings)
     try:
         house.prepare()
@@ -106,16 +117,18 @@ def _places(
     common = ["--address", _address(listening), "--socket", str(listening.fileno())]
     if management is not None:
         common += ["--management", str(management.fileno())]
+    secret = taken(settings.master_key.passphrase_env)
     count = settings.server.workers or os.cpu_count() or 1
     workers = [
         Place(
             f"worker {number}",
             [*_python("worker"), "--config", config, "--name", str(number), *common],
             descriptors,
+            secret,
         )
         for number in range(count)
     ]
-    return workers, Place("the follower", [*_python("follower"), "--config", config], [])
+    return workers, Place("the follower", [*_python("follower"), "--config", config], [], secret)
 
 
 def _python(module: str) -> list[str]:

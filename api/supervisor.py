@@ -14,7 +14,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from gatebook.api.link import READY, STORE_GONE
+from gatebook.api.link import READY, REFUSED, STORE_GONE, lending
+from gatebook.api.metrics import forget
+from gatebook.api.notify import READY as READY_NOW
+from gatebook.api.notify import STOPPING, Notices
 
 TURN: Final = 0.2
 MANY_DEATHS: Final = 5
@@ -29,15 +32,21 @@ _log = logging.getLogger("gatebook.supervisor")
 class Child:
     """One process, and the supervisor's end of its link."""
 
-    def __init__(self, name: str, command: Sequence[str], descriptors: Sequence[int]) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str], descriptors: Sequence[int], secret: bytes
+    ) -> None:
         ours, theirs = socket.socketpair()
+        # A SIGHUP that comes before the child can answer it waits, and does not kill it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
         try:
+            ours.sendall(lending(secret))
             self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and modules
                 [*command, "--link", str(theirs.fileno())],
                 pass_fds=[*descriptors, theirs.fileno()],
                 stdin=subprocess.DEVNULL,
             )
         finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
             theirs.close()
         self.name = name
         self.link = ours
@@ -61,9 +70,17 @@ class Child:
 class Place:
     """Where a child belongs: started again when it dies, each time after a longer pause."""
 
-    def __init__(self, name: str, command: Sequence[str], descriptors: Sequence[int]) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        descriptors: Sequence[int],
+        secret: bytes = b"",
+    ) -> None:
+        """`secret`: the passphrase of the environment, which is lent to each child."""
         self.name = name
         self.child: Child | None = None
+        self._secret = secret
         self._command = command
         self._descriptors = descriptors
         self._deaths: deque[float] = deque(maxlen=MANY_DEATHS)
@@ -74,17 +91,19 @@ class Place:
         if self.child is not None and self.child.process.poll() is not None:
             code = self.child.process.returncode
             _log.warning("died", extra={"fields": {"name": self.name, "code": code}})
+            forget(self.child.process.pid)
             self.child.link.close()
             self.child = None
-            if code == STORE_GONE:
-                # However long the store is away, the service is there when it comes back.
+            if code in (STORE_GONE, REFUSED):
+                # However long the store is away, or the configuration wrong, the service is there
+                # when that is mended: a rotated master key, say, that is not configured yet.
                 self._not_before = now + 1.0
                 return
             self._deaths.append(now)
             recent = sum(1 for death in self._deaths if now - death < MINUTE)
             self._not_before = now + min(LONGEST_PAUSE, 0.1 * 2**recent)
         if self.child is None and now >= self._not_before:
-            self.child = Child(self.name, self._command, self._descriptors)
+            self.child = Child(self.name, self._command, self._descriptors, self._secret)
 
     def hopeless(self, now: float) -> bool:
         """Whether its children died five times within a minute."""
@@ -95,37 +114,53 @@ class Place:
 class Supervisor:
     """Keeps a set of places filled until it is told to stop."""
 
-    def __init__(self, workers: Sequence[Place], follower: Place) -> None:
+    def __init__(self, workers: Sequence[Place], follower: Place, notices: Notices) -> None:
         self._workers = workers
+        self._notices = notices
         self._follower = follower
         self._asked = False
+        self._reload = False
 
     def run(self, on_ready: Callable[[], None]) -> int:
-        """Returns the exit code: 0 after SIGTERM or SIGINT, 1 when a child keeps dying."""
+        """Returns the exit code: 0 after SIGTERM or SIGINT, 1 when a child keeps dying.
+
+        SIGHUP is passed on: every child reads the configuration again.
+        """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._ask)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, self._ask_reload)
         code, told = 0, False
         try:
             while not self._asked:
                 failed = self._turn()
+                self._notices.alive()
                 if failed is not None:
                     sys.stderr.write(f"gatebook: {failed} keeps dying; giving up\n")
                     code = 1
                     break
                 if not told and any(p.child and p.child.ready for p in self._workers):
                     told = True
+                    self._notices.say(READY_NOW)
                     on_ready()
         finally:
+            self._notices.say(STOPPING)
             self._end()
         return code
 
     def _ask(self, _number: int, _frame: object) -> None:
         self._asked = True
 
+    def _ask_reload(self, _number: int, _frame: object) -> None:
+        self._reload = True
+
     def _turn(self) -> str | None:
         """Tends every place and listens for a moment. Returns the name of a hopeless one."""
         now = time.monotonic()
+        if self._reload:
+            self._reload = False
+            for place in (*self._workers, self._follower):
+                if place.child is not None:
+                    place.child.process.send_signal(signal.SIGHUP)
         for place in (*self._workers, self._follower):
             place.tend(now)
             if place.hopeless(now):

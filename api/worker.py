@@ -10,21 +10,21 @@ import logging
 import signal
 import socket
 import sys
-from typing import Final
 
 from eventsourcing.persistence import PersistenceError
 
 from gatebook.api import logs
 from gatebook.api.app import create_app
 from gatebook.api.engine import Engine
-from gatebook.api.link import STORE_GONE, Link
+from gatebook.api.link import REFUSED, STORE_GONE, Link
 from gatebook.api.metrics import Metrics
+from gatebook.api.reload import Reloads
 from gatebook.api.routes import MANAGEMENT, routes
 from gatebook.api.site import site_of
+from gatebook.api.tracing import tracing
 from gatebook.store.house import open_house
+from gatebook.store.master_key import lend
 from gatebook.store.settings import ConfigurationError, Settings
-
-REFUSED: Final = 78
 
 _log = logging.getLogger("gatebook.worker")
 
@@ -34,9 +34,10 @@ def main(argv: list[str]) -> int:
     options = _options(argv)
     logs.configure()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor is asked, and asks the workers
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    link = Link(options.link)
     try:
         settings = Settings.load(options.config)
+        lend(settings.master_key.passphrase_env, link.borrowed())
         house = open_house(settings)
     except ConfigurationError as error:
         _log.error("refused", extra={"fields": {"reason": str(error)}})
@@ -44,17 +45,24 @@ def main(argv: list[str]) -> int:
     try:
         threads = settings.worker_threads
         site = site_of(settings, threads=threads, address=options.address, worker=options.name)
-        metrics = Metrics(house, site)
+        metrics = Metrics(house)
         engine = Engine(site, threads, lambda: str(house.ids.ordered()))
-        engine.listen(create_app(house, site, routes(settings), metrics), _socket(options.socket))
+        traces = tracing()
+        served = create_app(house, site, routes(settings), metrics, traces)
+        engine.listen(served, _socket(options.socket))
         if options.management is not None:
             open_app = create_app(house, site, MANAGEMENT, metrics)
             engine.listen(open_app, _socket(options.management))
-        link = Link(options.link)
+        reloads = Reloads(house, options.config, _log)
+        house.masters.on_lost = reloads.ending(engine.stop)
         signal.signal(signal.SIGTERM, lambda _number, _frame: engine.stop())
+        reloads.listen()
         link.watch(engine.stop)
         link.ready()
         engine.run()
+        traces.close()
+        if reloads.lost:
+            return REFUSED
     except PersistenceError as error:
         _log.error("refused", extra={"fields": {"reason": str(error)}})
         return STORE_GONE

@@ -46,6 +46,12 @@ class KeyRetired(_KeyEvent, frozen=True):
 
 Happening = KeyCreated | KeyActivated | KeyRetired
 
+SETTLED = 3600 * 1_000_000
+"""Microseconds that a key signs at least before another algorithm takes over by itself.
+
+Nodes that are configured differently then change it once an hour, and not with every turn.
+"""
+
 KeyStatus = Literal["published", "active", "verifying", "retired"]
 
 
@@ -76,6 +82,38 @@ class Ring(msgspec.Struct, frozen=True):
         due = [k for k in self.keys if not k.retired and k.signs_from is not None]
         due = [k for k in due if k.signs_from is not None and k.signs_from <= at]
         return max(due, key=lambda k: k.signs_from or 0, default=None)
+
+    def coming(self, at: int) -> Key | None:
+        """The key that is published and will sign, at a time that is known."""
+        known = [k for k in self.keys if not k.retired and (k.signs_from or 0) > at]
+        return min(known, key=lambda k: k.signs_from or 0, default=None)
+
+    def due(self, at: int, *, age: int, lead: int, algorithm: str) -> bool:
+        """Whether a new key should be published now, to sign after `lead`.
+
+        Because the one that signs reaches `age` by then (0: it never does), or because it is of
+        another algorithm than is wanted.
+        """
+        signing = self.signing(at)
+        if signing is None or self.coming(at) is not None:
+            return False
+        signed_for = at - (signing.signs_from or 0)
+        if signing.algorithm != algorithm and signed_for >= SETTLED:
+            return True
+        return age > 0 and signed_for + lead >= age
+
+    def superseded(self, before: int) -> list[Key]:
+        """Keys that do not count as retired, and that have not signed since an instant."""
+        signing = self.signing(before)
+        if signing is None:
+            return []
+        return [
+            key
+            for key in self.keys
+            if not key.retired
+            and key.signs_from is not None
+            and key.signs_from < (signing.signs_from or 0)
+        ]
 
     def status(self, key: Key, at: int) -> KeyStatus:
         """What a key is good for at an instant."""

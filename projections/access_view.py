@@ -332,14 +332,17 @@ class AccessView:
             )
         )
 
-    def counts(self) -> dict[str, int]:
-        """Rows in the read model, for the metrics: accounts by status, sessions, tokens."""
+    def counts(self, at: int) -> dict[str, int]:
+        """For the metrics: accounts by status, sessions, tokens, and locks at an instant."""
         found = self._source.query("SELECT status, count(*) FROM access_accounts GROUP BY status")
         counted = {f"accounts_{text(status)}": number(count) for status, count in found}
         for name in ("access_sessions", "access_tokens"):
             rows = self._source.query(f"SELECT count(*) FROM {name}")  # noqa: S608 - two constants
             counted[name.removeprefix("access_")] = number(rows[0][0])
-        return counted
+        locked = self._source.query(
+            "SELECT count(*) FROM access_attempts WHERE locked_until > ?", (at,)
+        )
+        return counted | {"locks": number(locked[0][0])}
 
 
 def _role(row: Row) -> DefinedRole:

@@ -59,6 +59,8 @@ class Writer:
         self._thread: threading.Thread | None = None
         self._session: Session | None = None
         self._closed = False
+        self.observe: Callable[[int, float], object] = lambda _writes, _seconds: None
+        """Told, after each group, how many writes it held and how many seconds it took."""
 
     def append(
         self,
@@ -134,7 +136,9 @@ class Writer:
         try:
             while (first := self._waiting.get()) is not None:
                 group, is_last = self._drain(first)
+                started = time.perf_counter()
                 self._serve(group)
+                self.observe(len(group), time.perf_counter() - started)
                 if is_last:
                     return
         finally:

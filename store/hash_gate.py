@@ -9,7 +9,7 @@ import fcntl
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,6 +30,8 @@ class HashGate:
         self._waiting = 0
         self._guard = threading.Lock()
         self._turn = threading.Semaphore(slots)
+        self.observe: Callable[[int], object] = lambda _depth: None
+        """Told of the depth whenever it changes."""
 
     @property
     def depth(self) -> int:
@@ -43,6 +45,7 @@ class HashGate:
             if self._waiting >= self._queue:
                 raise Overloaded("Too many sign-ins are waiting. Try again shortly.", 2)
             self._waiting += 1
+            self.observe(self._waiting)
         try:
             if not self._turn.acquire(timeout=PATIENCE):
                 raise Overloaded("Too many sign-ins are waiting. Try again shortly.", 5)
@@ -57,6 +60,7 @@ class HashGate:
         finally:
             with self._guard:
                 self._waiting -= 1
+                self.observe(self._waiting)
 
     def _take(self) -> int:
         until = time.monotonic() + PATIENCE

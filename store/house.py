@@ -7,12 +7,14 @@ import os
 from collections.abc import Callable
 from typing import NoReturn
 
+import msgspec
 from eventsourcing.persistence import PersistenceError
 
 from gatebook.domain.application.core import By, Gatebook
 from gatebook.domain.envelope import SYSTEM, Recorded, Source
 from gatebook.domain.permissions import ALL
 from gatebook.domain.ports import Claims, Plaintext
+from gatebook.projections import tree_tables
 from gatebook.projections.access_view import AccessView
 from gatebook.projections.engine import ensure
 from gatebook.projections.errors import LogShorter
@@ -21,6 +23,7 @@ from gatebook.projections.inline import Inline
 from gatebook.projections.opened import Opened
 from gatebook.projections.registry import PROJECTIONS
 from gatebook.store.activity import Activity
+from gatebook.store.checkpoint_key import announce, checkpoint_key
 from gatebook.store.client_assertion import ClientAssertions
 from gatebook.store.commands import Commands, configuration
 from gatebook.store.cursors import Cursors
@@ -31,13 +34,20 @@ from gatebook.store.keyring import Keyring
 from gatebook.store.keyring_table import KeyTable
 from gatebook.store.log import Log
 from gatebook.store.mapper import EventMapper
-from gatebook.store.master_key import open_master_key, read_private_file
+from gatebook.store.master_key import (
+    ROW,
+    open_master_key,
+    opened_by,
+    read_private_file,
+    read_secret,
+)
 from gatebook.store.names import PrecisNames
 from gatebook.store.oidc import Relying
 from gatebook.store.opening import check_log_exists, open_keys, open_log
 from gatebook.store.outbound import Outbound
 from gatebook.store.passwords import Argon2, Blocklist, Password
 from gatebook.store.pre_login import PreLogins
+from gatebook.store.process import keep_to_itself
 from gatebook.store.recorder import LogFactory
 from gatebook.store.refused import RefusedTable
 from gatebook.store.reservations import Reservations
@@ -59,10 +69,9 @@ class House(Commands):
         self.settings = settings
         self.clock = SystemClock()
         self.ids = SystemIds()
-        self._table = table
-        self.keyring = Keyring(
-            table, open_master_key(settings, table, self.clock.now()), self.clock.now
-        )
+        self.key_table = table
+        self.masters = open_master_key(settings, table, self.clock.now())
+        self.keyring = Keyring(table, self.masters, self.clock.now)
         self.mapper = EventMapper(self.keyring)
         self.store: Log = open_log(
             settings.store_url,
@@ -87,6 +96,7 @@ class House(Commands):
         self._erasures = -1
         self._wire_checks()
         self._wire_commands()
+        self.masters.watch(self.notice_erasures)
 
     def _wire_checks(self) -> None:
         settings = self.settings
@@ -157,7 +167,11 @@ class House(Commands):
         self.activity.create()
         self.seen.create()
         self.guesses.create()
+        with self.store.writing(exclusive=True) as tx:
+            tree_tables.create(tx)
         self.bootstrap.prepare(system())
+        key = checkpoint_key(self.keyring).verifier
+        announce(self.app, self.store, key, system(), self.clock.now())
         self._check_roles()
 
     def _check_roles(self) -> None:
@@ -171,12 +185,22 @@ class House(Commands):
 
     def close(self) -> None:
         """Writes what is waiting and closes everything. Twice is harmless."""
+        self.masters.close()
         self.app.close()
         self.store.close()
-        self._table.close()
+        self.key_table.close()
         self._blocklist.close()
         self.throttle.close()
         self._proofs.close()
+
+    def reload(self, settings: Settings) -> None:
+        """Takes over what may change while this process runs: for now `[master_key]`.
+
+        Raises ConfigurationError, and nothing has changed then.
+        """
+        stored = self.key_table.get(ROW) or b""
+        self.masters.reopen(stored, opened_by(read_secret(settings), stored))
+        self.settings = msgspec.structs.replace(self.settings, master_key=settings.master_key)
 
     def plaintext(self, password: str, pointer: str = "/password") -> Plaintext:
         """A password on its way through. Raises InvalidValue for what is not text."""
@@ -189,7 +213,8 @@ class House(Commands):
     def notice_erasures(self) -> None:
         """Forgets cached keys if somebody was erased, on whatever process, since last asked.
 
-        Asked before personal data is opened to be shown: what was erased is gone from then on.
+        Asked before personal data is opened to be shown, and every second besides: what was erased
+        is gone from the memory of every process.
         """
         erasures = self.access.erasures()
         if erasures != self._erasures:
@@ -228,6 +253,7 @@ def open_house(settings: Settings, *, create: bool = False) -> House:
 
     Raises ConfigurationError with one line that names the cause and the mend.
     """
+    keep_to_itself()
     if create:
         # The log and its keyring come to be together; the log is opened for good below.
         open_log(settings.store_url, decode=_unread, now=SystemClock().now, create=True).close()

@@ -13,6 +13,7 @@ from gatebook.domain.application.core import DAY, HOUR
 from gatebook.domain.application.tries import NOBODY
 from gatebook.domain.envelope import Entry
 from gatebook.store.house import House, system
+from gatebook.store.key_duties import tend_signing_keys
 
 ANSWERS_KEPT = 2
 """Days that a remembered answer's key is kept; the answer counts for one."""
@@ -31,6 +32,7 @@ def sweep(house: House) -> None:
     summarise_refusals(house, now)
     prune_tokens(house, now)
     expire_break_glass(house, now)
+    tend_signing_keys(house, now)
     house.guesses.sweep(now)
     house.seen.sweep(now)
     house.activity.sweep(now - USES_KEPT)

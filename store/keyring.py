@@ -6,42 +6,38 @@ halves of the signing keys. Each is wrapped with AES-256-GCM, its own name as as
 
 from __future__ import annotations
 
-import hashlib
 import hmac
-import json
 import os
 import threading
 import time
-from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from uuid import UUID
 
 import msgspec
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from gatebook.domain.envelope import Source
+from gatebook.store import signing_pairs
 from gatebook.store.keyring_table import KeyTable
-from gatebook.store.master_key import KeyringDamaged, MasterKey
-
-PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
+from gatebook.store.master_keys import MasterKeys, UnknownMaster
+from gatebook.store.master_record import KeyringDamaged
+from gatebook.store.signing_pairs import PrivateKey
 
 NOBODY = "purpose:sources"
 CACHED = 20_000
 FORGET_AFTER = 1.0
 """Seconds. A key destroyed by another process is forgotten by this one no later than that."""
+LOOKS = 5
+"""How often the master row is read anew before a key counts as wrapped by a stranger."""
 
 
 class Keyring:
     """Opens, makes and destroys keys. Any thread may use it."""
 
-    def __init__(self, table: KeyTable, master: MasterKey, now: Callable[[], int]) -> None:
+    def __init__(self, table: KeyTable, masters: MasterKeys, now: Callable[[], int]) -> None:
         self._table = table
-        self._master = master
-        self._wrapping = AESGCM(master.key)
+        self._masters = masters
         self._now = now
         self._cache: dict[str, tuple[float, bytes, AESGCM]] = {}
         self._guard = threading.Lock()
@@ -133,32 +129,31 @@ class Keyring:
         """The names of all keys with a prefix."""
         return self._table.names(prefix)
 
+    def checkpoint_seed(self) -> bytes:
+        """The 32-byte seed of the Ed25519 key that signs heads, made at its first use."""
+        return self._ensure("checkpoint:ed25519")
+
     def create_signing_key(self, algorithm: str) -> tuple[str, str]:
         """Makes a key pair and wraps its private half. Returns (kid, public JWK as JSON).
 
-        The kid is the JWK thumbprint (RFC 7638).
+        The kid is the JWK thumbprint (RFC 7638). A crash before the key is in the log leaves a
+        private half that nothing was ever signed with.
         """
-        private = _generate(algorithm)
-        jwk = _public_jwk(private, algorithm)
-        kid = jwk["kid"]
-        encoded = private.private_bytes(
-            serialization.Encoding.DER,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        self._table.add(f"signing:{kid}", self._wrap(f"signing:{kid}", encoded), self._now())
-        return kid, json.dumps(jwk, sort_keys=True, separators=(",", ":"))
+        private = signing_pairs.generate(algorithm)
+        kid, jwk = signing_pairs.public_jwk(private, algorithm)
+        self._add(f"signing:{kid}", signing_pairs.encode(private))
+        return kid, jwk
 
     def signing_key(self, kid: str) -> PrivateKey:
         """A private half. Raises KeyError when it is destroyed."""
         name = f"signing:{kid}"
-        wrapped = self._table.get(name)
-        if wrapped is None:
+        encoded = self._stored(name)
+        if encoded is None:
             raise KeyError(name)
-        key = serialization.load_der_private_key(self._unwrap(name, wrapped), password=None)
-        if not isinstance(key, PrivateKey):
-            raise KeyringDamaged(f"{name} is of an unknown kind")
-        return key
+        try:
+            return signing_pairs.decode(encoded)
+        except ValueError as error:
+            raise KeyringDamaged(f"{name} is of an unknown kind") from error
 
     def destroy_signing_key(self, kid: str) -> None:
         """Destroys a private half. Idempotent."""
@@ -169,7 +164,7 @@ class Keyring:
     def _ensure(self, name: str) -> bytes:
         key = self._key(name)
         if key is None:
-            self._table.add(name, self._wrap(name, os.urandom(32)), self._now())
+            self._add(name, os.urandom(32))
             key = self._key(name, fresh=True)  # another process may have made it first
         if key is None:
             raise KeyError(name)
@@ -180,12 +175,11 @@ class Keyring:
         at = time.monotonic()
         if known is not None and not fresh and at < known[0]:
             return known[1], known[2]
-        wrapped = self._table.get(name)
-        if wrapped is None:
+        key = self._stored(name)
+        if key is None:
             with self._guard:
                 self._cache.pop(name, None)
             return None
-        key = self._unwrap(name, wrapped)
         cipher = AESGCM(key)
         with self._guard:
             if len(self._cache) >= CACHED:
@@ -193,47 +187,26 @@ class Keyring:
             self._cache[name] = (at + FORGET_AFTER, key, cipher)
         return key, cipher
 
-    def _wrap(self, name: str, key: bytes) -> bytes:
-        nonce = os.urandom(12)
-        return self._master.id + nonce + self._wrapping.encrypt(nonce, key, self._bound(name))
+    def _add(self, name: str, key: bytes) -> None:
+        """Wraps a new key, under the master key of the very moment, unless the name is taken."""
+        for _ in range(LOOKS):
+            wrapped, believed = self._masters.wrap(name, key)
+            if self._table.add(name, wrapped, self._now(), believed=believed):
+                return
+            if not self._masters.look() and self._table.get(name) is not None:
+                return
+        raise KeyringDamaged(f"the key {name} cannot be made: the master key keeps changing")
 
-    def _unwrap(self, name: str, wrapped: bytes) -> bytes:
-        if wrapped[:8] != self._master.id:
-            raise KeyringDamaged(f"the key {name} is wrapped by another master key")
-        try:
-            return self._wrapping.decrypt(wrapped[8:20], wrapped[20:], self._bound(name))
-        except InvalidTag as error:
-            raise KeyringDamaged(f"the key {name} is damaged; restore the keyring") from error
-
-    def _bound(self, name: str) -> bytes:
-        return b"gatebook key\0" + self._master.id + name.encode()
-
-
-def _generate(algorithm: str) -> PrivateKey:
-    if algorithm == "ES256":
-        return ec.generate_private_key(ec.SECP256R1())
-    if algorithm == "EdDSA":
-        return ed25519.Ed25519PrivateKey.generate()
-    if algorithm == "RS256":
-        return rsa.generate_private_key(public_exponent=65537, key_size=3072)
-    raise ValueError(f"no key pair for {algorithm}")
-
-
-def _public_jwk(private: PrivateKey, algorithm: str) -> dict[str, str]:
-    public = private.public_key()
-    if isinstance(public, ec.EllipticCurvePublicKey):
-        full = ECAlgorithm.to_jwk(public, as_dict=True)
-        required: tuple[str, ...] = ("crv", "kty", "x", "y")
-    elif isinstance(public, ed25519.Ed25519PublicKey):
-        full = OKPAlgorithm.to_jwk(public, as_dict=True)
-        required = ("crv", "kty", "x")
-    else:
-        full = RSAAlgorithm.to_jwk(public, as_dict=True)
-        required = ("e", "kty", "n")
-    members = {name: str(full[name]) for name in required}
-    return members | {"kid": _thumbprint(members), "alg": algorithm, "use": "sig"}
-
-
-def _thumbprint(members: dict[str, str]) -> str:
-    canonical = json.dumps(members, sort_keys=True, separators=(",", ":")).encode()
-    return urlsafe_b64encode(hashlib.sha256(canonical).digest()).rstrip(b"=").decode()
+    def _stored(self, name: str) -> bytes | None:
+        """The key of a row; None when there is none. Raises KeyringDamaged."""
+        for _ in range(LOOKS):
+            wrapped = self._table.get(name)
+            if wrapped is None:
+                return None
+            try:
+                return self._masters.unwrap(name, wrapped)
+            except UnknownMaster:
+                # A rotation may have begun, and come to this row, since the last look; another
+                # thread may have looked in this very moment, so what it saw says nothing here.
+                self._masters.look()
+        raise KeyringDamaged(f"the key {name} is wrapped by another master key")

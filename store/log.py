@@ -127,6 +127,10 @@ class Log(ABC):
         self._check_process()
         return self._writer.transact(run, timeout=timeout)
 
+    def observe_writes(self, observe: Callable[[int, float], object]) -> None:
+        """Has `observe(writes, seconds)` called after each group that this process writes."""
+        self._writer.observe = observe
+
     def waiting(self) -> int:
         """How many writes of this process wait for the one that is under way."""
         return self._writer.waiting()

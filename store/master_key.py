@@ -2,89 +2,153 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import os
 import stat
+import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
-import msgspec
-from argon2.low_level import Type, hash_secret_raw
-
+from gatebook.store import master_record
 from gatebook.store.keyring_table import KeyTable
+from gatebook.store.master_keys import MasterKeys
+from gatebook.store.master_record import (
+    KEY_BYTES,
+    ROW,
+    KeyringDamaged,
+    MasterKey,
+    Opened,
+    Record,
+    Secret,
+    WrongMasterKey,
+)
+from gatebook.store.setting_sections import MasterKey as Source
 from gatebook.store.settings import ConfigurationError, Settings
 
-ROW = "master"
-KEY_BYTES = 32
+__all__ = [
+    "KEY_BYTES",
+    "ROW",
+    "KeyringDamaged",
+    "MasterKey",
+    "Secret",
+    "WrongMasterKey",
+    "lend",
+    "open_master_key",
+    "opened_by",
+    "read_private_file",
+    "read_secret",
+    "taken",
+    "write_key_file",
+    "write_private_file",
+]
+
 SHORTEST_PASSPHRASE = 16
 LARGEST = 65_536
 """Bytes read of a private file; none is nearly as long."""
 
-_CHECK = b"gatebook master key check"
 _PLACEHOLDERS = frozenset({"changeme", "change-me", "password", "passphrase", "secret", "example"})
 
-
-class WrongMasterKey(ConfigurationError):
-    """The key or passphrase is not the one this keyring was made with."""
-
-
-class KeyringDamaged(ConfigurationError):
-    """The keyring's own record does not add up."""
+_taken: dict[str, bytes] = {}
+"""Passphrases that were in the environment of this process, or of the supervisor, by name."""
 
 
-class _Record(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """How the key is derived and how it is recognised. A salt is empty for a key file."""
-
-    salt: bytes
-    memory_kib: int
-    time: int
-    lanes: int
-    check: bytes
-
-
-class MasterKey(msgspec.Struct, frozen=True):
-    """The key itself and its public name."""
-
-    id: bytes
-    key: bytes
-
-    def __repr__(self) -> str:
-        return f"MasterKey({self.id.hex()})"
-
-
-def open_master_key(settings: Settings, table: KeyTable, now: int) -> MasterKey:
+def open_master_key(settings: Settings, table: KeyTable, now: int) -> MasterKeys:
     """Reads and checks the master key; the first time, makes the record it is checked by.
 
     Raises WrongMasterKey, KeyringDamaged, or ConfigurationError when there is no key to read.
     """
-    secret, is_key = _read_secret(settings)
+    secret = read_secret(settings)
     stored = table.get(ROW)
     if stored is None:
         if table.names():
             raise KeyringDamaged("the keyring has keys but no master record; restore its backup")
-        record, key = _new_record(secret, is_key)
-        if table.add(ROW, _encode(record), now):
-            return MasterKey(_name(key), key)
+        shape, key = master_record.new_shape(secret)
+        made = master_record.encode(master_record.record_of(shape))
+        if table.add(ROW, made, now):
+            return MasterKeys(table, made, Opened(key))
         stored = table.get(ROW) or b""
-    record = _decode(stored)
-    if is_key != (record.salt == b""):
-        kind = "a key file" if record.salt == b"" else "a passphrase"
-        raise WrongMasterKey(f"this keyring was made with {kind}; set [master_key] accordingly")
-    key = secret if is_key else _stretch(secret, record)
-    if not hmac.compare_digest(_check(key), record.check):
-        what = "key file" if is_key else "passphrase"
-        raise WrongMasterKey(f"the {what} is not the one this keyring was made with")
-    return MasterKey(_name(key), key)
+    return MasterKeys(table, stored, opened_by(secret, stored))
 
 
-def write_key_file(path: Path) -> None:
-    """Makes a key file, readable by its owner only, synced before it is relied on."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+def opened_by(secret: Secret, stored: bytes) -> Opened:
+    """What a secret opens. Raises WrongMasterKey with what it is instead, or KeyringDamaged."""
+    record = master_record.decode(stored)
+    found = master_record.opened(record, secret)
+    if found is None:
+        raise WrongMasterKey(_why_not(record, secret))
+    return found
+
+
+def _why_not(record: Record, secret: Secret) -> str:
+    replaced = record.replaced
+    if replaced is not None and replaced.former.opened_by(secret) is not None:
+        day = datetime.fromtimestamp(replaced.at / 1_000_000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+        return (
+            f"this is the former master key, replaced on {day}; it opens nothing any more: "
+            "set [master_key] to the new one"
+        )
+    what = "key file" if secret.is_key else "passphrase"
+    if not secret.is_key and not record.salt:
+        return f"this keyring was made with a {record.shape.kind}; set [master_key] accordingly"
+    kind = f" (a {record.shape.kind})" if what != record.shape.kind else ""
+    return f"the {what} is not the one this keyring was made with{kind}"
+
+
+def read_secret(settings: Settings, source: Source | None = None) -> Secret:
+    """The secret that `[master_key]`, or another source, names. Raises ConfigurationError."""
+    source = settings.master_key if source is None else source
+    if source.key_file:
+        path = settings.path(source.key_file)
+        try:
+            key = bytes.fromhex(read_private_file(path, "key file").decode().strip())
+        except ValueError as error:
+            raise ConfigurationError(f"key file {path} is not 64 hexadecimal digits") from error
+        if len(key) != KEY_BYTES:
+            raise ConfigurationError(f"key file {path} is not 64 hexadecimal digits")
+        return Secret(key, is_key=True)
+    if source.passphrase_file:
+        path = settings.path(source.passphrase_file)
+        passphrase = read_private_file(path, "passphrase file").rstrip(b"\r\n")
+        return Secret(_checked(passphrase, f"passphrase file {path}"), is_key=False)
+    passphrase = taken(source.passphrase_env)
+    where = f"environment variable {source.passphrase_env}"
+    if not passphrase:
+        raise ConfigurationError(f"{where} is not set; [master_key] passphrase_env names it")
+    return Secret(_checked(passphrase, where), is_key=False)
+
+
+def taken(name: str) -> bytes:
+    """What a variable of the environment held, which is taken out of it: no child inherits it."""
+    if name in os.environ:  # noqa: TID251 - named by the settings
+        _taken[name] = os.environ.pop(name).encode()  # noqa: TID251 - as above
+    return _taken.get(name, b"")
+
+
+def lend(name: str, passphrase: bytes) -> None:
+    """Gives this process what its supervisor took from the environment."""
+    if name and passphrase:
+        _taken[name] = passphrase
+
+
+def write_key_file(path: Path, key: bytes | None = None) -> None:
+    """Makes a key file, a new key unless one is given. Raises FileExistsError, OSError."""
+    write_private_file(path, (key or os.urandom(KEY_BYTES)).hex().encode() + b"\n")
+
+
+def write_private_file(path: Path, content: bytes) -> None:
+    """Makes a file, readable by its owner only, synced before it is relied on.
+
+    It has all its content or is not there: a crash leaves at most a file of another name.
+    """
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        os.write(descriptor, os.urandom(KEY_BYTES).hex().encode() + b"\n")
-        os.fsync(descriptor)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(unfinished, path)
     finally:
-        os.close(descriptor)
+        os.unlink(unfinished)
     directory = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(directory)
@@ -116,28 +180,6 @@ def read_private_file(path: Path, purpose: str) -> bytes:
         return file.read(LARGEST)
 
 
-def _read_secret(settings: Settings) -> tuple[bytes, bool]:
-    source = settings.master_key
-    if source.key_file:
-        path = settings.path(source.key_file)
-        try:
-            key = bytes.fromhex(read_private_file(path, "key file").decode().strip())
-        except ValueError as error:
-            raise ConfigurationError(f"key file {path} is not 64 hexadecimal digits") from error
-        if len(key) != KEY_BYTES:
-            raise ConfigurationError(f"key file {path} is not 64 hexadecimal digits")
-        return key, True
-    if source.passphrase_file:
-        path = settings.path(source.passphrase_file)
-        passphrase = read_private_file(path, "passphrase file").rstrip(b"\r\n")
-        return _checked(passphrase, f"passphrase file {path}"), False
-    passphrase = os.environ.get(source.passphrase_env, "").encode()  # noqa: TID251 - named by the settings
-    where = f"environment variable {source.passphrase_env}"
-    if not passphrase:
-        raise ConfigurationError(f"{where} is not set; [master_key] passphrase_env names it")
-    return _checked(passphrase, where), False
-
-
 def _checked(passphrase: bytes, where: str) -> bytes:
     if (
         len(passphrase) < SHORTEST_PASSPHRASE
@@ -148,37 +190,3 @@ def _checked(passphrase: bytes, where: str) -> bytes:
             "make one with: openssl rand -base64 32"
         )
     return passphrase
-
-
-def _new_record(secret: bytes, is_key: bool) -> tuple[_Record, bytes]:
-    if is_key:
-        return _Record(b"", 0, 0, 0, _check(secret)), secret
-    shape = _Record(os.urandom(16), 64 * 1024, 3, 4, b"")
-    key = _stretch(secret, shape)
-    return msgspec.structs.replace(shape, check=_check(key)), key
-
-
-def _stretch(passphrase: bytes, record: _Record) -> bytes:
-    return hash_secret_raw(
-        passphrase, record.salt, record.time, record.memory_kib, record.lanes, KEY_BYTES, Type.ID
-    )
-
-
-def _check(key: bytes) -> bytes:
-    return hmac.digest(key, _CHECK, "sha256")
-
-
-def _name(key: bytes) -> bytes:
-    return hmac.digest(key, b"gatebook master key name", "sha256")[:8]
-
-
-def _encode(record: _Record) -> bytes:
-    body = msgspec.msgpack.encode(record)
-    return hashlib.sha256(body).digest() + body
-
-
-def _decode(stored: bytes) -> _Record:
-    digest, body = stored[:32], stored[32:]
-    if hashlib.sha256(body).digest() != digest:
-        raise KeyringDamaged("the keyring's master record is damaged; restore the keyring's backup")
-    return msgspec.msgpack.decode(body, type=_Record)

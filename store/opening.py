@@ -42,7 +42,7 @@ def open_log(
             postgres_schema.create(address, decode)
         log_schema.check(postgres_schema.stored_version(address, decode))
         return PostgresLog(address, decode=decode, now=now, inline=inline, readers=readers or 16)
-    path = _sqlite_path(url)
+    path = sqlite_path(url)
     if create:
         # The keyring first: a log without one is then known to have lost it.
         sqlite.create(path, decode, before=lambda: create_keys_file(keys_path(path)))
@@ -54,14 +54,14 @@ def open_keys(url: str) -> KeyTable:
     """Opens the keyring of the log at `url`. Raises `StoreMissing` when it is lost."""
     if url.startswith(POSTGRESQL):
         return PostgresKeyTable(Address.parse(url))
-    return SqliteKeyTable(keys_path(_sqlite_path(url)))
+    return SqliteKeyTable(keys_path(sqlite_path(url)))
 
 
 def check_log_exists(url: str) -> None:
     """Raises `StoreMissing` for a SQLite log that is not there, and says what else is."""
     if url.startswith(POSTGRESQL):
         return
-    path = _sqlite_path(url)
+    path = sqlite_path(url)
     if os.path.exists(path) and os.path.getsize(path):
         return
     if os.path.exists(keys_path(path)):
@@ -76,7 +76,8 @@ def keys_path(log_path: str) -> str:
     return f"{os.path.splitext(log_path)[0]}.keys.db"
 
 
-def _sqlite_path(url: str) -> str:
+def sqlite_path(url: str) -> str:
+    """The absolute path of a SQLite log. Raises `StoreRefused`."""
     if not url.startswith(SQLITE):
         raise StoreRefused(
             f"a store is at sqlite:///... or postgresql://..., not {url.partition(':')[0]}"

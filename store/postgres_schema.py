@@ -22,28 +22,33 @@ def keys_schema(address: Address) -> str:
 
 def create(address: Address, decode: Decode) -> None:
     """Makes an empty log and its keyring in one transaction, unless there is a log already."""
-    with closing(PostgresTransaction(address, decode)) as tx, _transaction(tx):
+    with closing(PostgresTransaction(address, decode)) as tx, transaction(tx):
         tx.query("SELECT pg_advisory_xact_lock(?)", (address.key("create"),))
-        if _exists(tx, address):
-            return
-        keys = keys_schema(address)
-        for schema in (address.schema, keys):
-            tx.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-        tx.execute(_KEYS.format(keys))
-        log_schema.create(tx)
+        if not exists(tx, address):
+            make(tx, address)
+
+
+def make(tx: PostgresTransaction, address: Address) -> None:
+    """Makes the schemas and their tables, in the caller's transaction."""
+    keys = keys_schema(address)
+    for schema in (address.schema, keys):
+        tx.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+    tx.execute(_KEYS.format(keys))
+    log_schema.create(tx)
 
 
 def stored_version(address: Address, decode: Decode) -> int:
     """Raises `StoreMissing` or `StoreForeign` when there is no log of ours."""
     with closing(PostgresTransaction(address, decode)) as tx:
-        if not _exists(tx, address):
+        if not exists(tx, address):
             raise StoreMissing(
                 f"there is no store in the schema {address.schema}: create one with `gatebook init`"
             )
         return log_schema.stored_version(tx)
 
 
-def _exists(tx: PostgresTransaction, address: Address) -> bool:
+def exists(tx: PostgresTransaction, address: Address) -> bool:
+    """Whether there is a log of ours. Raises `StoreForeign`."""
     names = [f"{address.schema}.{table}" for table in ("log", "schema")]
     found = tx.query("SELECT to_regclass(?)::text, to_regclass(?)::text", names)[0]
     if found == (None, None):
@@ -54,7 +59,8 @@ def _exists(tx: PostgresTransaction, address: Address) -> bool:
 
 
 @contextmanager
-def _transaction(tx: PostgresTransaction) -> Iterator[None]:
+def transaction(tx: PostgresTransaction) -> Iterator[None]:
+    """Commits at the end of the block; an exception rolls back."""
     tx.execute("BEGIN")
     try:
         yield

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
-from gatebook.store.setting_sections import SECOND, BreakGlass, MasterKey, Server
+from gatebook.store.setting_sections import HOUR, SECOND, BreakGlass, MasterKey, Server
 
 if TYPE_CHECKING:
     from gatebook.store.settings import Settings
@@ -116,10 +116,15 @@ def _check_numbers(settings: Settings) -> list[str]:
             settings.limits.login_per_minute, settings.limits.login_burst
         )
         >= 1,
+        "[audit] checkpoint_interval is 100ms to 1h": SECOND // 10
+        <= settings.audit.checkpoint_interval
+        <= 3600 * SECOND,
         "[sessions] idle and absolute are at least one second": min(
             settings.sessions.idle, settings.sessions.absolute
         )
         >= SECOND,
+        "[tokens] signing_key_age is 0s, or at least 1h": settings.tokens.signing_key_age == 0
+        or settings.tokens.signing_key_age >= HOUR,
         "[tokens] lifetimes are at least one second": min(
             settings.tokens.access_lifetime,
             settings.tokens.refresh_lifetime,

@@ -65,7 +65,10 @@ class MasterKey(Section, frozen=True):
 
 
 class TokenSettings(Section, frozen=True):
-    """Tokens. An empty issuer is the public URL, an empty audience the issuer."""
+    """Tokens. An empty issuer is the public URL, an empty audience the issuer.
+
+    `signing_key_age` 0: a key signs until it is rotated by hand.
+    """
 
     issuer: str = ""
     audience: str = ""
@@ -73,6 +76,7 @@ class TokenSettings(Section, frozen=True):
     refresh_lifetime: Duration = Duration(30 * DAY)
     system_lifetime_max: Duration = Duration(365 * DAY)
     algorithm: str = "ES256"
+    signing_key_age: Duration = Duration(90 * DAY)
     clock_skew: Duration = Duration(60 * SECOND)
 
 

@@ -14,7 +14,8 @@ import msgspec
 from gatebook.domain.ports import AssertionClaims, Claims
 from gatebook.store import jose
 from gatebook.store.jose import InvalidToken, VerifyingKey
-from gatebook.store.keyring import Keyring, PrivateKey
+from gatebook.store.keyring import Keyring
+from gatebook.store.signing_pairs import PrivateKey
 
 TYPE: Final = "at+jwt"
 ASSERTION_TYPE: Final = "gatebook-assertion+jwt"
@@ -56,9 +57,12 @@ class JwsSigner:
         return self._signed(msgspec.to_builtins(claims), kid, algorithm, ASSERTION_TYPE)
 
     def _signed(self, members: dict[str, Any], kid: str, algorithm: str, typ: str) -> str:
-        key = self._keys.get(kid)
+        known = self._keys
+        key = known.get(kid)
         if key is None:
-            key = self._keys.setdefault(kid, self._keyring.signing_key(kid))
+            key = self._keyring.signing_key(kid)
+            # One that no longer signs leaves this process too, with the next but one.
+            self._keys = dict([*known.items(), (kid, key)][-2:])
         return jwt.encode(members, key, algorithm=algorithm, headers={"kid": kid, "typ": typ})
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from gatebook.tools.audit_verify import verify_
+from gatebook.tools.checkpoints import checkpoint, witness
 from gatebook.tools.desk import Api, Desk, plain
 
 COLUMNS = ("position", "recorded_at", "type", "actor", "account_id", "data")
@@ -15,6 +17,13 @@ COLUMNS = ("position", "recorded_at", "type", "actor", "account_id", "data")
 @click.group()
 def audit() -> None:
     """Read the log."""
+
+
+audit.add_command(checkpoint)
+audit.add_command(witness)
+
+
+audit.add_command(verify_)
 
 
 @audit.command()

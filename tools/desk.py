@@ -182,6 +182,16 @@ class Api:
         """A resource."""
         return self.call("GET", path, query=query)
 
+    def text(self, path: str) -> str:
+        """A resource that is plain text."""
+        try:
+            answer = self._client.get(path)
+        except httpx.TransportError as error:
+            raise Failed(f"cannot reach the server: {error}", UNAVAILABLE) from error
+        if answer.is_success:
+            return answer.text
+        raise _failure(answer)
+
     def call(self, method: str, path: str, body: Any = None, query: Any = None) -> Any:
         """One request. Returns the JSON of the answer, or None when it has no body."""
         given = {name: value for name, value in (query or {}).items() if value is not None}

@@ -1,4 +1,4 @@
-"""`gatebook doctor` and `gatebook store info`: what is commonly wrong, each with its mend."""
+"""`gatebook doctor`: what is commonly wrong, each with its mend."""
 
 from __future__ import annotations
 
@@ -186,27 +186,4 @@ def _finding(check: str, state: str, found: str, mend: str = "") -> Finding:
     return {"check": check, "state": state, "found": found, "mend": mend or None}
 
 
-@click.group()
-def store() -> None:
-    """The log's database."""
-
-
-@store.command()
-@click.pass_obj
-def info(desk: Desk) -> None:
-    """What the store is and what it holds."""
-    desk.offline_only("store info")
-    with desk.house() as house:
-        counts = house.access.counts()
-        url = house.settings.store.url
-        desk.show(
-            {
-                "dialect": house.store.dialect,
-                "url": url.partition("@")[2] or url,
-                "events": house.store.head(),
-                **counts,
-            }
-        )
-
-
-COMMANDS = (doctor, store)
+COMMANDS = (doctor,)

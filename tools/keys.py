@@ -1,15 +1,23 @@
-"""`gatebook key`: signing keys."""
+"""`gatebook key`: signing keys, and how all keys stand."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import Any
+
 import click
 
+from gatebook.domain import custody
+from gatebook.domain.application.core import DAY
+from gatebook.domain.application.keys import LEAD, KeyView
+from gatebook.store.house import House
 from gatebook.tools.desk import Desk
+from gatebook.tools.master import escrow_, recover, rotate_master
 
 
 @click.group()
 def key() -> None:
-    """Signing keys."""
+    """Signing keys and the master key."""
 
 
 @key.command("list")
@@ -43,3 +51,90 @@ def retire(desk: Desk, kid: str) -> None:
     desk.confirm(f"Retire {kid}? Tokens it signed will be refused.")
     with desk.api() as api:
         desk.show(api.call("POST", f"/v1/keys/{kid}/retire"))
+
+
+@key.command()
+@click.pass_obj
+def status(desk: Desk) -> None:
+    """How the master key, the keyring and the signing keys stand."""
+    desk.offline_only("key status")
+    with desk.house() as house:
+        house.masters.look()
+        now = house.clock.now()
+        age = int(house.settings.tokens.signing_key_age)
+        shown = {
+            "master_key": _master(house),
+            "escrow": _escrow(house),
+            "keys": {kind: n for kind, n in house.key_table.kinds().items() if kind != "master"},
+        }
+        signing = [_signing(view, now, age) for view in house.keys.all(now)]
+    if desk.as_json:
+        desk.show({**shown, "signing_keys": signing})
+        return
+    desk.show(shown)
+    desk.say("")
+    desk.table(signing, ("kid", "algorithm", "status", "age", "next"))
+
+
+def _master(house: House) -> dict[str, Any]:
+    record = house.masters.record
+    shown: dict[str, Any] = {"id": house.masters.id.hex(), "kind": record.shape.kind}
+    former = house.masters.opened.former
+    if record.under_way is not None and former is not None:
+        _total, left = house.key_table.counts(house.masters.id)
+        shown["rotation"] = "under way: run the same key rotate-master again"
+        shown |= {"from": former.id.hex(), "since": _when(record.under_way.began_at), "left": left}
+    elif record.replaced is not None:
+        shown["rotation"] = f"last at {_when(record.replaced.at)}"
+        shown["from"] = record.replaced.former_id.hex()
+    else:
+        shown["rotation"] = "never"
+    return shown
+
+
+def _escrow(house: House) -> str:
+    """What the newest shares are good for."""
+    said = "none: gatebook key escrow splits the master key among people"
+    for recorded in house.store.stream(custody.STREAM_ID):
+        event = recorded.event
+        if not isinstance(event, custody.MasterKeyEscrowed):
+            continue
+        said = f"of {_when(recorded.metadata.at)}"
+        if event.key_id == house.masters.id.hex():
+            said += f": any {event.threshold} of {event.shares} shares"
+        else:
+            said += f", of the former key {event.key_id}: it opens nothing; make new shares"
+    return said
+
+
+def _signing(view: KeyView, now: int, age: int) -> dict[str, Any]:
+    signs_from = view.signs_from
+    signed_for = None if signs_from is None else max(0, now - signs_from)
+    return {
+        "kid": view.kid,
+        "algorithm": view.algorithm,
+        "status": view.status,
+        "age": "-" if signed_for is None else f"{signed_for // DAY}d",
+        "next": _next(view, age),
+    }
+
+
+def _next(view: KeyView, age: int) -> str:
+    if view.status == "published":
+        return (
+            "signs when rotated" if view.signs_from is None else f"signs {_when(view.signs_from)}"
+        )
+    if view.status == "active":
+        due = (view.signs_from or 0) + age - LEAD
+        return f"successor published {_when(due)}" if age else "rotated by hand"
+    if view.status == "verifying":
+        return "retired when its last token has expired"
+    return "-"
+
+
+def _when(at: int) -> str:
+    return datetime.fromtimestamp(at // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+for command in (rotate_master, escrow_, recover):
+    key.add_command(command)

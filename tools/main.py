@@ -23,6 +23,7 @@ from gatebook.tools import (
     projections,
     roles,
     serving,
+    stores,
     tokens,
 )
 from gatebook.tools.desk import CONFIGURATION, DEFAULT_CONFIG, REFUSED, UNAVAILABLE, Desk, Failed
@@ -67,6 +68,7 @@ for command in (
     keys.key,
     break_glass.breakglass,
     oidc.oidc,
+    stores.store,
     *doctor.COMMANDS,
 ):
     gatebook.add_command(command)

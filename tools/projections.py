@@ -17,16 +17,22 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from gatebook.domain import deployment
 from gatebook.domain.application.core import local
 from gatebook.domain.envelope import Entry
-from gatebook.projections import engine
+from gatebook.projections import engine, tree_scan
 from gatebook.projections.errors import FoldFailed, NotHalted, SwitchedMeanwhile, UnknownProjection
 from gatebook.projections.projection import Projection
 from gatebook.projections.rebuild import dry_run, rebuild
 from gatebook.projections.registry import PROJECTIONS, projection_named
+from gatebook.projections.tree_scan import TreeRefuted
 from gatebook.projections.verify import Difference, verify
 from gatebook.store.house import House
 from gatebook.store.scratch import open_scratch
+from gatebook.tools.checkpoints import scanned, tree_standing
 from gatebook.tools.desk import Desk, Failed, local_user
 
+TREE = "tree"
+"""No projection of rows, but it follows the log as they do."""
+
+TREE_TABLES = ["tree_tiles", "tree_heads", "tree_state", "tree_witnesses"]
 SHOWN = ("name", "kind", "status", "version", "generation", "position", "lag", "error")
 
 
@@ -48,7 +54,8 @@ def list_(desk: Desk) -> None:
                 "tables": [table.name for table in one.tables],
             }
             for one in PROJECTIONS
-        ],
+        ]
+        + [{"name": TREE, "kind": "following", "version": 1, "tables": TREE_TABLES}],
         ("name", "kind", "version", "tables"),
     )
 
@@ -60,9 +67,10 @@ def status(desk: Desk) -> int:
     desk.offline_only("projection status")
     with desk.house() as house:
         found = engine.status(house.store, PROJECTIONS)
+        tree = tree_standing(house)
     items = [{**msgspec.to_builtins(one), "kind": _kind(one.inline)} for one in found]
-    desk.table(items, SHOWN)
-    return 0 if all(one.ready for one in found) else 1
+    desk.table([*items, tree], SHOWN)
+    return 0 if all(one.ready for one in found) and tree["error"] is None else 1
 
 
 @projection.command("rebuild")
@@ -85,6 +93,10 @@ def rebuild_(desk: Desk, names: tuple[str, ...], everything: bool, dry: bool, ac
         for one in chosen:
             with _failures():
                 results.append(_rebuilt(house, one, bar(one.name), dry=dry))
+        # A head that was signed is given up by name and with a reason, not along with the rest.
+        if TREE in names or (everything and not accept):
+            with _failures():
+                results.append(_tree_rebuilt(house, bar(TREE), dry=dry))
     columns = ("name", "same") if dry else ("name", "generation", "position", "events")
     desk.table(results, columns)
     return 0 if all(one.get("same", True) for one in results) else 1
@@ -103,9 +115,14 @@ def verify_(desk: Desk, names: tuple[str, ...], everything: bool) -> int:
         for one in chosen:
             with _failures(), open_scratch(Path(scratch) / one.name) as empty:
                 verdicts.append(verify(house.store, one, empty, bar(one.name)))
+        tree = None
+        if everything or not names or TREE in names:
+            tree = tree_scan.scan(house.store, bar(TREE))
+    agrees = all(one.ok for one in verdicts) and (tree is None or tree.ok)
     if desk.as_json:
-        desk.show([msgspec.to_builtins(one) for one in verdicts])
-        return 0 if all(one.ok for one in verdicts) else 1
+        shown = [msgspec.to_builtins(one) for one in verdicts]
+        desk.show(shown if tree is None else [*shown, scanned(tree)])
+        return 0 if agrees else 1
     desk.table(
         [
             {
@@ -118,16 +135,17 @@ def verify_(desk: Desk, names: tuple[str, ...], everything: bool) -> int:
             }
             for verdict in verdicts
             for table in verdict.tables
-        ],
+        ]
+        + ([] if tree is None else _tree_verdict(tree)),
         ("name", "position", "table", "rows", "different", "digest"),
     )
     for verdict in verdicts:
         for table in verdict.tables:
             for difference in table.differences:
                 desk.errors.print(_told(difference), markup=False, soft_wrap=True)
-    if not all(one.ok for one in verdicts):
+    if not agrees:
         desk.errors.print("Mend: gatebook projection rebuild NAME", markup=False)
-    return 0 if all(one.ok for one in verdicts) else 1
+    return 0 if agrees else 1
 
 
 @projection.command()
@@ -196,7 +214,7 @@ def _chosen(names: tuple[str, ...], everything: bool) -> list[Projection]:
     if not names:
         raise click.UsageError("Name projections, or say --all.")
     with _failures():
-        return [projection_named(name) for name in names]
+        return [projection_named(name) for name in names if name != TREE]
 
 
 def _rebuilt(
@@ -209,11 +227,39 @@ def _rebuilt(
     return built
 
 
+def _tree_rebuilt(
+    house: House, progress: Callable[[int, int], None], *, dry: bool
+) -> dict[str, Any]:
+    if dry:
+        found = tree_scan.scan(house.store, progress)
+        return {**scanned(found), "same": found.ok}
+    found = tree_scan.rebuild(house.store, progress)
+    return {**scanned(found), "generation": 1, "events": found.events}
+
+
+def _tree_verdict(found: tree_scan.Scan) -> list[dict[str, Any]]:
+    """Tiles and heads as tables are shown."""
+    return [
+        {
+            "name": TREE,
+            "position": found.events,
+            "table": table,
+            "rows": rows,
+            "different": different,
+            "digest": found.root.hex()[:16],
+        }
+        for table, rows, different in (
+            ("tree_tiles", None, len(found.wrong_tiles)),
+            ("tree_heads", found.heads, len(found.wrong_heads)),
+        )
+    ]
+
+
 @contextmanager
 def _failures() -> Iterator[None]:
     try:
         yield
-    except (FoldFailed, NotHalted, SwitchedMeanwhile, UnknownProjection) as error:
+    except (FoldFailed, NotHalted, SwitchedMeanwhile, TreeRefuted, UnknownProjection) as error:
         raise Failed(str(error)) from error
 
 

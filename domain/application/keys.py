@@ -9,6 +9,9 @@ from gatebook.domain.application.core import By, Decision, Gatebook, Loaded
 from gatebook.domain.errors import InvalidValue
 from gatebook.domain.signing_keys import Key, Ring
 
+LEAD = 600 * 1_000_000
+"""Microseconds that a key is published before it signs by itself: longer than a JWKS is kept."""
+
 ALGORITHMS = ("ES256", "EdDSA", "RS256")
 
 
@@ -61,6 +64,38 @@ class SigningKeys:
             return Decision(_after(ring, events, kid, now), ring.entries(events))
 
         return self._app.run(by, decide)
+
+    def rotate_if_due(self, by: By, *, age: int) -> KeyView | None:
+        """Rotates when the key that signs is too old, or of another algorithm than configured.
+
+        `age` in microseconds, 0 for no end. Of several that try at once, one does it.
+        """
+        algorithm = self._checked(None)
+
+        def due(ring: Ring, now: int) -> bool:
+            return ring.due(now, age=age, lead=LEAD, algorithm=algorithm)
+
+        if not due(self._load().state, self._app.clock.now()):
+            return None
+        kid, jwk = self._app.keys.create_signing_key(algorithm)
+
+        def decide(now: int) -> Decision[KeyView | None]:
+            ring = self._load()
+            if not due(ring.state, now):
+                return Decision(None)
+            events = signing_keys.create(kid, algorithm, jwk)
+            published = _folded(ring.state, events)
+            events += signing_keys.activate(kid, now + LEAD, published)
+            return Decision(_after(ring, events, kid, now), ring.entries(events))
+
+        view = self._app.run(by, decide)
+        if view is None:
+            self._app.keys.destroy_signing_key(kid)  # somebody else was first
+        return view
+
+    def superseded(self, before: int) -> list[str]:
+        """The kids that are published still and have not signed since an instant."""
+        return [key.kid for key in self._load().state.superseded(before)]
 
     def retire(self, by: By, kid: str) -> KeyView:
         """Ends a key that no longer signs: what it signed is refused from here on."""

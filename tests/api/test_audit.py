@@ -122,7 +122,9 @@ def test_single_event(served: Served) -> None:
     served.account()
     last = served.events()[-1]
 
-    assert served.admin.get(f"/v1/audit/events/{last['position']}").body == last
+    shown = served.admin.get(f"/v1/audit/events/{last['position']}").body
+    del shown["proof"]
+    assert shown == last
     for position in ("0", "x", "999999999", "-1", "01", str(10**30)):
         assert served.admin.get(f"/v1/audit/events/{position}").status == 404
 

@@ -15,12 +15,15 @@ from gatebook.domain.catalogue import EVENTS, TYPES
 from gatebook.domain.event import Event
 
 COUNTS = {
+    "backup_head",
     "count",
     "epoch",
     "failures",
     "failures_before",
     "generation",
+    "head",
     "index",
+    "keys",
     "offer",
     "password_max_bytes",
     "password_min_bytes",
@@ -30,7 +33,9 @@ COUNTS = {
     "received",
     "recovery_codes",
     "sessions",
+    "shares",
     "sign_count",
+    "size",
     "step",
     "threshold",
 }

@@ -236,6 +236,7 @@ def test_management_listener(tmp_path: Path) -> None:
             "accounts",
             "sessions",
             "audit",
+            "tree",
         }
         assert b"gatebook_log_head" in management.get("/metrics").raw
         for path in ("/v1/accounts", "/v1/bootstrap", "/openapi.json", "/v1/auth/login"):

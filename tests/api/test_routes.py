@@ -65,7 +65,7 @@ def walked(app: falcon.App[Any, Any]) -> dict[str, Resource]:
 def test_every_responder_is_declared(house: House, table: tuple[Route, ...]) -> None:
     """The app's router serves the table's methods on the table's paths, and nothing else."""
     site = site_of(house.settings, threads=1, address="127.0.0.1:1")
-    app = create_app(house, site, table, Metrics(house, site))
+    app = create_app(house, site, table, Metrics(house))
     served = walked(app)
 
     assert {route.path for route in table} == set(served)
@@ -103,6 +103,15 @@ def test_changes_are_not_public() -> None:
         "GET /openapi.json",
         "GET /static/passkey.js",
         "GET /static/style.css",
+        "GET /tlog/checkpoint",
+        "GET /tlog/tile/{level}/{first}",
+        "GET /tlog/tile/{level}/{first}/{second}",
+        "GET /tlog/tile/{level}/{first}/{second}/{third}",
+        "GET /tlog/tile/{level}/{first}/{second}/{third}/{fourth}",
+        "GET /v1/audit/checkpoint",
+        "GET /v1/audit/checkpoint/key",
+        "GET /v1/audit/proof/consistency",
+        "GET /v1/audit/proof/inclusion",
         "GET /v1/bootstrap",
         "GET /v1/health",
         "GET /v1/ready",

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import configparser
+import json
 import os
+import re
 import shutil
 import subprocess
 import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from gatebook.store.settings import Settings
 from gatebook.tools.manual import page
+from tests.api.served import Deployment
 
 DIST = Path(__file__).parents[2] / "dist"
 UNITS = ("gatebook.service", "gatebook-backup.service", "gatebook-backup.timer")
@@ -133,3 +139,37 @@ def certificate(directory: Path) -> tuple[Path, Path]:
         "-nodes", "-days", "2", "-subj", "/CN=auth.example.org", "-keyout", key, "-out", crt,
     )  # fmt: skip
     return crt, key
+
+
+def test_dashboard_and_alerts_ask_for_metrics_that_exist(tmp_path: Path) -> None:
+    """Every metric that is named in them is one that the service shows, or will under TLS."""
+    deployment = Deployment(tmp_path, "sqlite:///gatebook.db", server="workers = 1\nthreads = 4")
+    deployment.create()
+    with deployment.served() as served:
+        served.client.get("/v1/health")
+        shown = served.admin.get("/metrics").raw.decode()
+    known = set(re.findall(r"^(gatebook_\w+)", shown, re.MULTILINE)) | {
+        "gatebook_tls_certificate_days"
+    }
+    dashboard = json.loads((DIST / "observe" / "dashboard.json").read_text())
+    asked = [one["expr"] for panel in dashboard["panels"] for one in panel["targets"]]
+    asked.append((DIST / "observe" / "alerts.yaml").read_text())
+    named = {name for text in asked for name in re.findall(r"gatebook_\w+", text)}
+    assert len(named) >= 8
+    assert named - known == set()
+
+
+def test_the_lock_has_what_setup_asks_for() -> None:
+    """Each dependency is locked, with hashes, at a version that setup.cfg allows: ./run lock."""
+    setup = configparser.ConfigParser()
+    setup.read(DIST.parent / "setup.cfg")
+    wanted = setup["options"]["install_requires"] + setup["options.extras_require"]["granian"]
+    locked = (DIST.parent / "requirements.lock").read_text()
+    pinned = dict(re.findall(r"^([a-z0-9.-]+)==([^ ;\\]+)", locked, re.MULTILINE))
+    for line in filter(None, wanted.splitlines()):
+        requirement = Requirement(line)
+        name = canonicalize_name(requirement.name)
+        assert name in pinned, f"{name} is not locked"
+        assert requirement.specifier.contains(pinned[name]), f"{name}=={pinned[name]}"
+    for block in re.split(r"^(?=[a-z0-9])", locked, flags=re.MULTILINE):
+        assert not block.strip() or "--hash=sha256:" in block, block

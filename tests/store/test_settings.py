@@ -67,6 +67,7 @@ def test_the_environment_overrides_any_key(write):
         ("[server]\nworkers = '2'\n" + KEY, "workers"),
         ("[server]\nworkers = -1\n" + KEY, "workers"),
         ("[server]\nlisten = '127.0.0.1'\n" + KEY, "listen"),
+        ('[audit]\ncheckpoint_interval = "10ms"\n' + KEY, "checkpoint_interval"),
         ("[server]\nlisten = '127.0.0.1:99999'\n" + KEY, "listen"),
         ("[server]\nlisten = ':8440'\n" + KEY, "behind_tls_proxy"),
         ("[server]\nlisten = '[::]:8440'\n" + KEY, "behind_tls_proxy"),

@@ -62,11 +62,12 @@ def check_read_models(house: House) -> None:
 
 
 def caught_up(served: Served, seconds: float = 15.0) -> None:
-    """Waits until every read model is level with the log."""
+    """Waits until every read model and the tree are level with the log."""
 
     def level() -> bool:
         said = served.admin.get("/metrics")
         lags = re.findall(r"gatebook_projection_lag\{.*\} (\S+)", said.raw.decode())
-        return len(lags) == len(PROJECTIONS) and all(float(lag) == 0 for lag in lags)
+        with_tree = len(PROJECTIONS) + 1
+        return len(lags) == with_tree and all(float(lag) == 0 for lag in lags)
 
     until("the read models are level", level, seconds)

@@ -81,7 +81,7 @@ def all_ready(served: Served, workers: int = 2) -> None:
 
     def asked() -> bool:
         text = served.admin.get("/metrics").raw.decode()
-        seen.update(re.findall(r'gatebook_hash_gate_depth\{worker="(\w+)"', text))
+        seen.update(re.findall(r'gatebook_hash_gate_depth\{pid="(\d+)"', text))
         return len(seen) == workers
 
     until("every worker answers", asked)

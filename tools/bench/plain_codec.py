@@ -28,7 +28,7 @@ def decode(
     metadata: bytes,
     position: int,
     *,
-    sealed: bool = False,  # noqa: ARG001 - nothing is sealed here
+    sealed: bool = False,
 ) -> tuple[Event, Metadata]:
     """An event and its envelope. Raises UnreadableEvent."""
     try:
