@@ -17,7 +17,7 @@ from gatebook.tools.verify import Key, verify
 from tests.store.notes import now, opened
 from tests.store.workers import child
 
-IN_CI = os.environ.get("HYPOTHESIS_PROFILE") == "ci"
+LONG = bool(os.environ.get("GATEBOOK_LONG_TESTS"))
 PROCESSES, THREADS = 4, 4
 KEY = CheckpointKey(b"a seed of thirty-two bytes, test")
 VKEY = Key.parse(str(KEY.verifier))
@@ -109,8 +109,7 @@ def test_sixteen_writers_in_four_processes(url):
     check(url, 8_000)
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not IN_CI, reason="writes two million events")
+@pytest.mark.skipif(not LONG, reason="writes four million events: ./run test-long")
 @pytest.mark.parametrize("turn", range(20))
 def test_a_hundred_thousand_events_twenty_times(url, turn):
     """The same with 100,000 events: 20 runs of 20 are clean."""
