@@ -6,6 +6,7 @@ import re
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -14,7 +15,7 @@ from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import TcpWSGIServer
-from waitress.task import ErrorTask, ThreadedTaskDispatcher
+from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
 from waitress.utilities import BadRequest
 
 from gatebook.api.problems import PROBLEMS, Problem, document
@@ -29,6 +30,9 @@ REQUEST_SECONDS: Final = 20.0
 """From a request's first byte to its last, however it drips."""
 
 DRAIN_SECONDS: Final = 30.0
+LINGER: Final = 2.0
+"""Seconds that a connection without a request stays open while the worker ends."""
+
 SEND_BYTES: Final = 18_000
 """Less is held back until the answer is whole: one write to the socket instead of two."""
 
@@ -100,11 +104,22 @@ class ProblemTask(ErrorTask):  # type: ignore[misc]  # as above
         self.write(body)
 
 
+class Task(WSGITask):  # type: ignore[misc]  # as above
+    """A request for the application. While the worker ends, its answer ends the connection."""
+
+    def build_response_header(self) -> Any:
+        """See waitress."""
+        if self.channel.server.is_draining:
+            self.set_close_on_finish()
+        return super().build_response_header()
+
+
 class Channel(HTTPChannel):  # type: ignore[misc]  # as above
     """A connection. `begun` is when the request that is still arriving began, if one is."""
 
     parser_class = Parser
     error_task_class = ProblemTask
+    task_class = Task
     request: Any = None
     begun: float | None = None
 
@@ -154,6 +169,7 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]  # as above
     channel_class = Channel
     site: Site
     fresh_id: Any
+    is_draining = False
 
     def maintenance(self, now: float) -> None:
         """Closes what is idle, and what arrives too slowly."""
@@ -167,8 +183,18 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]  # as above
 class Engine:
     """All listening sockets of a worker, on one loop and one set of threads."""
 
-    def __init__(self, site: Site, threads: int, fresh_id: Any) -> None:
-        """`fresh_id()` names a request that was refused before the application saw it."""
+    def __init__(
+        self,
+        site: Site,
+        threads: int,
+        fresh_id: Any,
+        on_closed: Callable[[], object] = lambda: None,
+    ) -> None:
+        """`fresh_id()` names a request that was refused before the application saw it.
+
+        `on_closed` is called once no connection is accepted any more.
+        """
+        self._on_closed = on_closed
         self._site = site
         self._fresh_id = fresh_id
         self._map: dict[int, Any] = {}
@@ -206,6 +232,10 @@ class Engine:
         listener.site, listener.fresh_id = self._site, self._fresh_id
         self._listeners.append(listener)
 
+    def listen_beside(self, app: Any, listening: socket.socket) -> None:
+        """The same for the management listener."""
+        self.listen(app, listening)
+
     def run(self) -> None:
         """Serves until `stop`, then finishes what was accepted, for thirty seconds at most."""
         while not self._stop.is_set():
@@ -223,20 +253,28 @@ class Engine:
         wasyncore.loop(timeout=seconds, use_poll=True, map=self._map, count=1)
 
     def _drain(self) -> None:
-        """Stops accepting once nobody stands in the queue, then waits for the last answer."""
+        """Stops accepting once nobody stands in the queue, then waits for the last answer.
+
+        A client that keeps its connection may send just now: it is answered, and told that the
+        connection ends. Only one that stays silent is closed without a word, after `LINGER`.
+        """
+        for listener in self._listeners:
+            listener.is_draining = True
         for _round in range(8):
             self._turn(0.0)
         for listener in self._listeners:
             listener.accepting = False
             listener.del_channel(self._map)
             listener.socket.close()
+        self._on_closed()
         deadline = time.monotonic() + DRAIN_SECONDS
+        silent = time.monotonic() + LINGER
         while time.monotonic() < deadline:
             channels = [c for one in self._listeners for c in one.active_channels.values()]
             if not channels:
                 break
             for channel in channels:
-                if channel.idle:
+                if channel.idle and time.monotonic() > silent:
                     channel.will_close = True
             self._turn(0.05)
         self._dispatcher.shutdown()

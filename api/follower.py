@@ -18,9 +18,9 @@ from eventsourcing.persistence import PersistenceError
 
 from gatebook.api import logs
 from gatebook.api.link import REFUSED, STORE_GONE, Link
-from gatebook.api.reload import Reloads
+from gatebook.api.lost import Lost
 from gatebook.domain.errors import Refusal
-from gatebook.projections.follower import Follower
+from gatebook.projections.follower import Follower, GaveWay
 from gatebook.projections.registry import PROJECTIONS
 from gatebook.store.house import House, open_house
 from gatebook.store.housekeeping import sweep
@@ -31,6 +31,10 @@ from gatebook.store.tree_signer import TreeSigner
 
 RETRY: Final = 1.0
 SWEEP_EVERY: Final = 60.0
+GIVE_WAY: Final = 3.0
+"""Seconds that a follower which cannot read an event leaves the lease to one that may."""
+STUCK_FOR: Final = 30.0
+"""Seconds until it does so again, while it goes on with what it can."""
 LAST_HEAD: Final = 10.0
 """Seconds that the tree has to catch up and sign when the service ends."""
 
@@ -40,55 +44,84 @@ _log = logging.getLogger("gatebook.follower")
 def main(argv: list[str]) -> int:
     """Follows until it is asked to end, or the supervisor is gone. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="gatebook.api.follower")
-    parser.add_argument("--config", required=True)
     parser.add_argument("--link", type=int, required=True)
     options = parser.parse_args(argv)
     logs.configure()
     stop = threading.Event()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda _number, _frame: stop.set())
     link = Link(options.link)
+    dumped, passphrase = link.borrowed()
+    if not dumped:
+        return 0
+    settings = Settings.restored(dumped)
+    lend(settings.master_key.passphrase_env, passphrase)
     try:
-        settings = Settings.load(options.config)
-        lend(settings.master_key.passphrase_env, link.borrowed())
         house = open_house(settings)
     except ConfigurationError as error:
+        link.refuse(str(error))
         _log.error("refused", extra={"fields": {"reason": str(error)}})
         return STORE_GONE if isinstance(error.__cause__, PersistenceError) else REFUSED
     try:
-        reloads = Reloads(house, options.config, _log)
-        house.masters.on_lost = reloads.ending(stop.set)
-        reloads.listen()
-        link.watch(stop.set)
-        link.ready()
-        _follow(house, stop)
+        lost = Lost(stop.set)
+        house.masters.on_lost = lost
+        if link.ready():
+            link.watch(stop.set)
+            _follow(house, stop)
     finally:
         house.close()
-    return REFUSED if reloads.lost else 0
+    return REFUSED if lost.reason else 0
 
 
 def _follow(house: House, stop: threading.Event) -> None:
     lease = house.store.lease("follower")
+    follower = Follower(house.store, PROJECTIONS, house.clock)
+    follower.gives_way = True
     while not stop.is_set():
+        pause = RETRY
         try:
-            if lease.try_acquire():
-                _work(house, lease, stop)
+            if follower.superseded():
+                pass  # a newer program's follower has the read models, and the tree with them
+            elif lease.try_acquire():
+                pause = _turn(house, follower, lease, stop)
+            else:
+                follower.gives_way = True
+                follower.upgrade(stop)
         except PersistenceError as error:
             _trouble(error)
         finally:
             lease.release()
-        stop.wait(RETRY)
+        stop.wait(pause)
 
 
-def _work(house: House, lease: Lease, stop: threading.Event) -> None:
+def _turn(house: House, follower: Follower, lease: Lease, stop: threading.Event) -> float:
+    """Works while it may. Returns the seconds to leave the lease to others.
+
+    A follower that meets an event of a newer program leaves first, and halts the projection only
+    when nobody else took the lease meanwhile.
+    """
+    try:
+        _work(house, follower, lease, stop)
+    except GaveWay as given:
+        _log.warning("gave way", extra={"fields": {"reason": str(given)}})
+        follower.gives_way = False
+        return GIVE_WAY
+    return RETRY if follower.gives_way else GIVE_WAY
+
+
+def _work(house: House, follower: Follower, lease: Lease, stop: threading.Event) -> None:
     """Works while the lease is held. Losing it ends this turn, not the process."""
     turn = threading.Event()
 
     def guard() -> None:
-        swept = time.monotonic() - SWEEP_EVERY
+        began = time.monotonic()
+        swept = began - SWEEP_EVERY
         while not (stop.wait(RETRY) or turn.is_set()):
             try:
-                if not lease.held():
+                if not lease.held() or follower.superseded():
+                    break
+                if time.monotonic() - began >= STUCK_FOR and follower.stuck():
                     break
                 if time.monotonic() - swept >= SWEEP_EVERY:
                     swept = time.monotonic()
@@ -102,7 +135,7 @@ def _work(house: House, lease: Lease, stop: threading.Event) -> None:
     tree = threading.Thread(target=_sign, args=(house, turn, stop), name="tree", daemon=True)
     tree.start()
     try:
-        Follower(house.store, PROJECTIONS, house.clock).run(turn, on_trouble=_trouble)
+        follower.run(turn, on_trouble=_trouble)
     finally:
         turn.set()
         thread.join(timeout=5 * RETRY)

@@ -1,4 +1,9 @@
-"""The link between a child process and its supervisor: a socket that closes when either dies."""
+"""The link between a child process and its supervisor: a socket that closes when either dies.
+
+The supervisor first lends the child what it is to serve with: the settings, decided once for all
+children, and the passphrase that no environment holds. The child says that it is ready, waits for
+the word to begin, and says when it has stopped accepting.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +13,24 @@ from collections.abc import Callable
 from typing import Final
 
 READY: Final = b"r"
+CLOSED: Final = b"c"
+REASON: Final = b"x"
+GO: Final = b"g"
 
 STORE_GONE: Final = 75
 """The exit code of a child that could not open the store: it says nothing against the child."""
 
 
 REFUSED: Final = 78
-"""That of one that could not use its configuration, which was right when the supervisor began."""
+"""That of one that could not use its configuration."""
 
 _LENGTH: Final = 4
+LONGEST_REASON: Final = 2_000
 
 
-def lending(secret: bytes) -> bytes:
-    """What a supervisor sends first: the passphrase that the child's environment does not hold."""
-    return len(secret).to_bytes(_LENGTH, "big") + secret
+def lending(settings: bytes, secret: bytes) -> bytes:
+    """What a supervisor sends first."""
+    return b"".join(len(part).to_bytes(_LENGTH, "big") + part for part in (settings, secret))
 
 
 class Link:
@@ -31,22 +40,28 @@ class Link:
         self._socket = socket.socket(fileno=descriptor)
         self._socket.setblocking(True)
 
-    def borrowed(self) -> bytes:
-        """The passphrase that the supervisor lends, or nothing. Read once, before all else."""
-        return self._exactly(int.from_bytes(self._exactly(_LENGTH), "big"))
+    def borrowed(self) -> tuple[bytes, bytes]:
+        """(settings, passphrase) that the supervisor lends. Read once, before all else.
 
-    def _exactly(self, count: int) -> bytes:
-        held = b""
-        while len(held) < count:
-            part = self._socket.recv(count - len(held))
-            if not part:
-                return b""  # the supervisor is gone, and so is the use of this process
-            held += part
-        return held
+        Empty when the supervisor is gone, and so is the use of this process.
+        """
+        return self._part(), self._part()
 
-    def ready(self) -> None:
-        """Tells the supervisor that this process does its work now."""
-        self._socket.sendall(READY)
+    def refuse(self, reason: str) -> None:
+        """Says why this process cannot serve, before it ends."""
+        self._say(REASON + " ".join(reason.split()).encode()[:LONGEST_REASON] + b"\n")
+
+    def ready(self) -> bool:
+        """Says that this process could begin, and waits for the word. False: it never came."""
+        self._say(READY)
+        try:
+            return self._socket.recv(1) == GO
+        except OSError:
+            return False
+
+    def closed(self) -> None:
+        """Says that no connection is accepted here any more."""
+        self._say(CLOSED)
 
     def watch(self, on_loss: Callable[[], object]) -> None:
         """Calls `on_loss`, in a thread of its own, when the supervisor is gone."""
@@ -60,3 +75,21 @@ class Link:
             on_loss()
 
         threading.Thread(target=wait, name="link", daemon=True).start()
+
+    def _say(self, word: bytes) -> None:
+        try:
+            self._socket.sendall(word)
+        except OSError:
+            return  # the supervisor is gone: `watch` or `ready` notices
+
+    def _part(self) -> bytes:
+        return self._exactly(int.from_bytes(self._exactly(_LENGTH), "big"))
+
+    def _exactly(self, count: int) -> bytes:
+        held = b""
+        while len(held) < count:
+            part = self._socket.recv(count - len(held))
+            if not part:
+                return b""
+            held += part
+        return held

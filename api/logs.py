@@ -37,3 +37,4 @@ def configure() -> None:
     root.setLevel(logging.INFO)
     logging.getLogger("waitress.queue").setLevel(logging.CRITICAL)
     logging.getLogger("eventsourcing").setLevel(logging.WARNING)
+    logging.getLogger("_granian").setLevel(logging.WARNING)

@@ -59,6 +59,12 @@ def readiness(house: House) -> FullReadiness:
                 problems.append(f"The read model {one.name} is {one.status}.")
             elif one.lag < 0:
                 problems.append(f"The read model {one.name} has seen more than the log holds.")
+            elif one.version != one.wanted:
+                program = "a newer" if one.version > one.wanted else "an older"
+                problems.append(
+                    f"The read model {one.name} is {program} program's: it has version "
+                    f"{one.version}, and this program needs {one.wanted}."
+                )
             elif not one.ready:
                 problems.append(f"The read model {one.name} is {one.lag} events behind.")
         tree = tree_tables.state(house.store)

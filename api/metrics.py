@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector
 from gatebook.projections import engine, tree_tables
 from gatebook.projections.registry import PROJECTIONS
 from gatebook.store.house import House
+from gatebook.store.tls import Certificate
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -47,9 +48,9 @@ def forget(pid: int) -> None:
 class Metrics:
     """What one worker counts."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House, certificate: Certificate | None = None) -> None:
         self._registry = registry = CollectorRegistry(auto_describe=False)
-        self._store = _StoreCollector(house)
+        self._store = _StoreCollector(house, certificate)
         self._requests = Counter(
             "gatebook_requests",
             "Requests answered.",
@@ -107,8 +108,9 @@ class Metrics:
 class _StoreCollector(Collector):
     """What is not counted but looked up."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House, certificate: Certificate | None) -> None:
         self._house = house
+        self._certificate = certificate
 
     def collect(self) -> Iterable[Metric]:
         """Asked once a scrape."""
@@ -138,3 +140,8 @@ class _StoreCollector(Collector):
         for name, count in house.access.counts(house.clock.now()).items():
             counts.add_metric([name], count)
         yield counts
+        if self._certificate is not None:
+            days = self._certificate.days_left(house.clock.now())
+            yield GaugeMetricFamily(
+                "gatebook_tls_certificate_days", "Days until the certificate ends.", value=days
+            )

@@ -10,6 +10,7 @@ from typing import Final
 READY: Final = "READY=1"
 STOPPING: Final = "STOPPING=1"
 ALIVE: Final = "WATCHDOG=1"
+RELOADING: Final = "RELOADING=1"
 
 
 class Notices:
@@ -32,6 +33,10 @@ class Notices:
                 sender.sendto("\n".join(lines).encode(), self._address)
             except OSError:
                 return
+
+    def reloading(self) -> None:
+        """A reload begins. systemd wants to know when, by the clock that only goes on."""
+        self.say(RELOADING, f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def alive(self) -> None:
         """Feeds the watchdog, when it is due."""

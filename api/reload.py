@@ -1,58 +1,223 @@
-"""SIGHUP in a child: the configuration is read again, and taken over or refused as a whole."""
+"""What the service is configured by, and how that changes: read whole, held against what may not.
+
+The supervisor has one of these. It opens the store only to check and to record.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
-import queue
-import signal
-import threading
-from collections.abc import Callable
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
 
 from eventsourcing.persistence import PersistenceError
 
-from gatebook.store.house import House
+from gatebook.api.child import Generation, Place
+from gatebook.api.engines import check_engine
+from gatebook.api.link import lending
+from gatebook.domain.deployment import (
+    STREAM_ID,
+    CertificateLoaded,
+    ConfigurationReloaded,
+    ConfigurationReloadRefused,
+)
+from gatebook.domain.envelope import Entry
+from gatebook.domain.errors import Refusal
+from gatebook.domain.event import Event
+from gatebook.projections.errors import FoldFailed
+from gatebook.store import tls
+from gatebook.store.file_lock import FileLock
+from gatebook.store.house import House, open_house, system
+from gatebook.store.master_key import taken
 from gatebook.store.settings import ConfigurationError, Settings
+
+FIXED: Final = ("server.listen", "server.management_listen", "store.url")
+"""What the supervisor has bound or the data depend on: a restart changes it."""
+
+LOOK_EVERY: Final = 2.0
+"""Seconds between two looks at the certificate's files."""
+
+LONGEST_REASON: Final = 500
+
+_log = logging.getLogger("gatebook.server")
 
 
 class Reloads:
-    """Waits for SIGHUP, and for the news that this process has lost the master key."""
+    """The configuration that counts, and the one that is being tried."""
 
-    def __init__(self, house: House, config: str, log: logging.Logger) -> None:
-        self.lost = False
-        self._house = house
+    def __init__(
+        self,
+        config: Path,
+        settings: Settings,
+        listening: socket.socket,
+        management: socket.socket | None,
+    ) -> None:
         self._config = config
-        self._log = log
-        # The one queue that a signal handler may use at any time.
-        self._asked: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._settings = settings
+        self._tried: Settings | None = None
+        self._listening = listening
+        self._management = management
+        self._seen = tls.stamp(settings)
+        self._look_at = 0.0
+        self._outcomes = Outcomes(settings)
 
-    def listen(self) -> None:
-        """From here on SIGHUP counts; one that came since the process began counts now."""
-        threading.Thread(target=self._run, name="reload", daemon=True).start()
-        signal.signal(signal.SIGHUP, lambda _number, _frame: self._asked.put(None))
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+    def generation(self) -> Generation:
+        """See `Configured.generation`."""
+        return self._generation(self._settings)
 
-    def ending(self, stop: Callable[[], object]) -> Callable[[str], None]:
-        """What to do when the master key is lost: end, so that another process opens it anew."""
-
-        def on_lost(reason: str) -> None:
-            self.lost = True
-            self._log.error("refused", extra={"fields": {"reason": reason}})
-            stop()
-
-        return on_lost
-
-    def reload(self) -> bool:
-        """Reads the configuration again. Says in the log what came of it, and whether it counts."""
-        try:
-            self._house.reload(Settings.load(self._config))
-        except (ConfigurationError, PersistenceError) as error:
-            self._log.error("reload refused", extra={"fields": {"reason": str(error)}})
+    def wants_reload(self) -> bool:
+        """Whether the certificate's files are others than before; told once."""
+        now = time.monotonic()
+        if now < self._look_at:
             return False
-        master = self._house.masters.id.hex()
-        self._log.info("reloaded", extra={"fields": {"master_key": master}})
-        return True
+        self._look_at = now + LOOK_EVERY
+        seen = tls.stamp(self._settings)
+        changed, self._seen = seen != self._seen, seen
+        return changed
 
-    def _run(self) -> None:
-        while True:
-            self._asked.get()
-            self.reload()
+    def read(self) -> Generation:
+        """See `Configured.read`. Everything is opened once, and closed again."""
+        settings = Settings.load(self._config)
+        changed = set(settings.differences(self._settings))
+        fixed = sorted(changed.intersection(FIXED))
+        if fixed:
+            raise ConfigurationError(f"{', '.join(fixed)} cannot change while it runs: restart")
+        check_engine(settings)
+        tls.load(settings)
+        with _opened(settings) as house:
+            house.check()
+        self._tried = settings
+        return self._generation(settings)
+
+    def accept(self) -> None:
+        """See `Configured.accept`."""
+        tried, former = self._tried, self._settings
+        assert tried is not None  # read comes first
+        with _opened(tried) as house:
+            house.prepare()
+            event = ConfigurationReloaded(
+                former=former.fingerprint(house.keyring.derive),
+                current=tried.fingerprint(house.keyring.derive),
+                changed=tuple(sorted(tried.differences(former))),
+            )
+            record(house, event)
+            record_certificate(house, tried)
+        self._settings, self._tried = tried, None
+        self._seen = tls.stamp(tried)
+        _log.info("reloaded", extra={"fields": {"changed": list(event.changed)}})
+        self._outcomes.write("reloaded", "")
+
+    def refuse(self, reason: str) -> None:
+        """See `Configured.refuse`. A store that cannot be reached does not keep it from the log."""
+        self._tried = None
+        try:
+            with _opened(self._settings) as house:
+                record(house, ConfigurationReloadRefused(reason=reason[:LONGEST_REASON]))
+        except ConfigurationError as error:
+            _log.error("unrecorded", extra={"fields": {"reason": str(error)}})
+        self._outcomes.write("refused", reason)
+
+    def close(self) -> None:
+        """No server runs here any more."""
+        self._outcomes.close()
+
+    def _generation(self, settings: Settings) -> Generation:
+        sockets = [one for one in (self._listening, self._management) if one is not None]
+        descriptors = [one.fileno() for one in sockets]
+        common = ["--address", address(self._listening), "--socket", str(descriptors[0])]
+        if self._management is not None:
+            common += ["--management", str(descriptors[1])]
+        lent = lending(settings.dumped(), taken(settings.master_key.passphrase_env))
+        workers = [
+            Place(
+                f"worker {number}",
+                [*_python("worker"), "--name", str(number), *common],
+                descriptors,
+                lent,
+            )
+            for number in range(settings.server.workers or os.cpu_count() or 1)
+        ]
+        return Generation(workers, Place("the follower", _python("follower"), [], lent))
+
+
+class Outcomes:
+    """What became of reloads, for the command that asked: two small files in `slots`."""
+
+    def __init__(self, settings: Settings) -> None:
+        slots = settings.path("slots")
+        slots.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock = FileLock(str(slots / "supervisor.lock"))
+        # Another server on the same files can be reloaded by SIGHUP, and has no file of its own.
+        self._file = slots / "reload.json" if self._lock.acquire(0) else None
+        if self._file is not None:
+            (slots / "supervisor.pid").write_text(f"{os.getpid()}\n")
+            self._file.unlink(missing_ok=True)
+        self._count = 0
+
+    def write(self, outcome: str, reason: str) -> None:
+        """Replaces the last one."""
+        self._count += 1
+        if self._file is None:
+            return
+        told = {"count": self._count, "outcome": outcome, "reason": reason}
+        unfinished = self._file.with_suffix(".part")
+        unfinished.write_text(json.dumps(told))
+        unfinished.replace(self._file)
+
+    def close(self) -> None:
+        """Lets go of the lock."""
+        self._lock.close()
+
+
+def record(house: House, event: Event) -> None:
+    """Records what happened to the deployment. Raises ConfigurationError when it cannot be."""
+    try:
+        house.app.record(
+            [Entry(STREAM_ID, 0, event)],
+            system(),
+            house.clock.now(),
+            unordered=frozenset({STREAM_ID}),
+        )
+    except (PersistenceError, Refusal) as error:
+        raise ConfigurationError(f"it cannot be recorded: {error}") from error
+
+
+def record_certificate(house: House, settings: Settings) -> None:
+    """Records which certificate is used from here on, unless it was the last one as well."""
+    certificate = tls.load(settings)
+    if certificate is None:
+        return
+    event = CertificateLoaded(fingerprint=certificate.fingerprint, expires_at=certificate.not_after)
+    for recorded in reversed(house.store.last(STREAM_ID, 200)):
+        if isinstance(recorded.event, CertificateLoaded):
+            if recorded.event == event:
+                return
+            break
+    record(house, event)
+
+
+def address(listening: socket.socket) -> str:
+    """Where a socket listens."""
+    host, port = listening.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator[House]:
+    house = open_house(settings)
+    try:
+        yield house
+    except (PersistenceError, FoldFailed, OSError) as error:
+        raise ConfigurationError(f"the store cannot be made ready: {error}") from error
+    finally:
+        house.close()
+
+
+def _python(module: str) -> list[str]:
+    return [sys.executable, "-m", f"gatebook.api.{module}"]

@@ -12,13 +12,15 @@ from typing import Final
 from eventsourcing.persistence import PersistenceError
 
 from gatebook.api import logs
+from gatebook.api.engines import check_engine
 from gatebook.api.metrics import share
 from gatebook.api.notify import Notices
-from gatebook.api.supervisor import Place, Supervisor
+from gatebook.api.reload import Reloads, address, record_certificate
+from gatebook.api.supervisor import Supervisor
 from gatebook.api.tracing import tracing
 from gatebook.projections.errors import FoldFailed
+from gatebook.store import tls
 from gatebook.store.house import open_house
-from gatebook.store.master_key import taken
 from gatebook.store.setting_checks import split_address
 from gatebook.store.settings import ConfigurationError, Settings
 
@@ -63,11 +65,13 @@ def serve(config: str | Path) -> int:
     if settings.outbound.allow_loopback_http:
         _log.warning("outbound", extra={"fields": {"reason": LOOPBACK_IS_ALLOWED}})
     notices = Notices()
-    address = _address(listening)
-    places = _places(str(Path(config).resolve()), settings, listening, management)
+    reloads = Reloads(Path(config).resolve(), settings, listening, management)
+    scheme = "https" if settings.server.tls_cert else "http"
     try:
-        return Supervisor(*places, notices).run(lambda: _tell(address))
+        serving = f"gatebook: serving on {scheme}://{address(listening)}\n"
+        return Supervisor(reloads, notices).run(lambda: _tell(serving))
     finally:
+        reloads.close()
         listening.close()
         if management is not None:
             management.close()
@@ -82,9 +86,12 @@ def _prepare(settings: Settings) -> None:
         tracing().close()
     except RuntimeError as error:
         raise ConfigurationError(str(error)) from error
+    check_engine(settings)
+    tls.load(settings)
     house = open_house(settings)
     try:
         house.prepare()
+        record_certificate(house, settings)
     except (PersistenceError, FoldFailed, OSError) as error:
         raise ConfigurationError(f"the store cannot be made ready: {error}") from error
     finally:
@@ -105,38 +112,8 @@ def _bind(key: str, listen: str) -> socket.socket:
     return listening
 
 
-def _address(listening: socket.socket) -> str:
-    host, port = listening.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _places(
-    config: str, settings: Settings, listening: socket.socket, management: socket.socket | None
-) -> tuple[list[Place], Place]:
-    descriptors = [one.fileno() for one in (listening, management) if one is not None]
-    common = ["--address", _address(listening), "--socket", str(listening.fileno())]
-    if management is not None:
-        common += ["--management", str(management.fileno())]
-    secret = taken(settings.master_key.passphrase_env)
-    count = settings.server.workers or os.cpu_count() or 1
-    workers = [
-        Place(
-            f"worker {number}",
-            [*_python("worker"), "--config", config, "--name", str(number), *common],
-            descriptors,
-            secret,
-        )
-        for number in range(count)
-    ]
-    return workers, Place("the follower", [*_python("follower"), "--config", config], [], secret)
-
-
-def _python(module: str) -> list[str]:
-    return [sys.executable, "-m", f"gatebook.api.{module}"]
-
-
-def _tell(address: str) -> None:
-    sys.stdout.write(f"gatebook: serving on http://{address}\n")
+def _tell(line: str) -> None:
+    sys.stdout.write(line)
     sys.stdout.flush()
 
 

@@ -7,6 +7,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 
 import msgspec
 
+from gatebook.store import tls
 from gatebook.store.settings import Settings
 
 
@@ -27,14 +28,22 @@ class Site(msgspec.Struct, frozen=True):
     stopping: threading.Event
     worker: str = "0"
     operator: str | None = None
+    certificate: tls.Certificate | None = None
 
 
-def site_of(settings: Settings, *, threads: int, address: str, worker: str = "0") -> Site:
+def site_of(
+    settings: Settings,
+    *,
+    threads: int,
+    address: str,
+    worker: str = "0",
+    certificate: tls.Certificate | None = None,
+) -> Site:
     """The site that settings describe. `address` is the listener's, for want of a public URL."""
     server = settings.server
     public_url = server.public_url.rstrip("/")
     return Site(
-        base_url=public_url or f"http://{address}",
+        base_url=public_url or f"{'https' if server.tls_cert else 'http'}://{address}",
         problem_base=f"{public_url}/problems/" if public_url else "urn:gatebook:api/problems/",
         secure=bool(server.tls_cert) or server.behind_tls_proxy,
         trusted_proxies=tuple(ip_network(one, strict=False) for one in server.trusted_proxies),
@@ -42,4 +51,5 @@ def site_of(settings: Settings, *, threads: int, address: str, worker: str = "0"
         waiters=threading.BoundedSemaphore(max(1, threads // 4)),
         stopping=threading.Event(),
         worker=worker,
+        certificate=certificate,
     )

@@ -15,14 +15,15 @@ from eventsourcing.persistence import PersistenceError
 
 from gatebook.api import logs
 from gatebook.api.app import create_app
-from gatebook.api.engine import Engine
+from gatebook.api.engines import engine_of
 from gatebook.api.link import REFUSED, STORE_GONE, Link
+from gatebook.api.lost import Lost
 from gatebook.api.metrics import Metrics
-from gatebook.api.reload import Reloads
 from gatebook.api.routes import MANAGEMENT, routes
 from gatebook.api.site import site_of
 from gatebook.api.tracing import tracing
-from gatebook.store.house import open_house
+from gatebook.store import tls
+from gatebook.store.house import House, open_house
 from gatebook.store.master_key import lend
 from gatebook.store.settings import ConfigurationError, Settings
 
@@ -34,41 +35,55 @@ def main(argv: list[str]) -> int:
     options = _options(argv)
     logs.configure()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor is asked, and asks the workers
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     link = Link(options.link)
+    dumped, passphrase = link.borrowed()
+    if not dumped:
+        return 0
+    settings = Settings.restored(dumped)
+    lend(settings.master_key.passphrase_env, passphrase)
     try:
-        settings = Settings.load(options.config)
-        lend(settings.master_key.passphrase_env, link.borrowed())
         house = open_house(settings)
     except ConfigurationError as error:
+        link.refuse(str(error))
         _log.error("refused", extra={"fields": {"reason": str(error)}})
         return STORE_GONE if isinstance(error.__cause__, PersistenceError) else REFUSED
     try:
-        threads = settings.worker_threads
-        site = site_of(settings, threads=threads, address=options.address, worker=options.name)
-        metrics = Metrics(house)
-        engine = Engine(site, threads, lambda: str(house.ids.ordered()))
-        traces = tracing()
-        served = create_app(house, site, routes(settings), metrics, traces)
-        engine.listen(served, _socket(options.socket))
-        if options.management is not None:
-            open_app = create_app(house, site, MANAGEMENT, metrics)
-            engine.listen(open_app, _socket(options.management))
-        reloads = Reloads(house, options.config, _log)
-        house.masters.on_lost = reloads.ending(engine.stop)
-        signal.signal(signal.SIGTERM, lambda _number, _frame: engine.stop())
-        reloads.listen()
-        link.watch(engine.stop)
-        link.ready()
-        engine.run()
-        traces.close()
-        if reloads.lost:
-            return REFUSED
-    except PersistenceError as error:
+        return _serve(house, link, options)
+    except (PersistenceError, ConfigurationError) as error:
+        link.refuse(str(error))
         _log.error("refused", extra={"fields": {"reason": str(error)}})
-        return STORE_GONE
+        return STORE_GONE if isinstance(error, PersistenceError) else REFUSED
     finally:
         house.close()
-    return 0
+
+
+def _serve(house: House, link: Link, options: argparse.Namespace) -> int:
+    settings = house.settings
+    threads = settings.worker_threads
+    site = site_of(
+        settings,
+        threads=threads,
+        address=options.address,
+        worker=options.name,
+        certificate=tls.load(settings),
+    )
+    metrics = Metrics(house, site.certificate)
+    traces = tracing()
+    engine = engine_of(settings, site, lambda: str(house.ids.ordered()), link.closed)
+    served = create_app(house, site, routes(settings), metrics, traces)
+    engine.listen(served, _socket(options.socket))
+    if options.management is not None:
+        open_app = create_app(house, site, MANAGEMENT, metrics)
+        engine.listen_beside(open_app, _socket(options.management))
+    lost = Lost(engine.stop)
+    house.masters.on_lost = lost
+    signal.signal(signal.SIGTERM, lambda _number, _frame: engine.stop())
+    if link.ready():
+        link.watch(engine.stop)
+        engine.run()
+    traces.close()
+    return REFUSED if lost.reason else 0
 
 
 def _socket(descriptor: int) -> socket.socket:
@@ -79,7 +94,6 @@ def _socket(descriptor: int) -> socket.socket:
 
 def _options(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="gatebook.api.worker")
-    parser.add_argument("--config", required=True)
     parser.add_argument("--name", required=True)
     parser.add_argument("--address", required=True)
     parser.add_argument("--socket", type=int, required=True)

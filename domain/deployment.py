@@ -35,4 +35,38 @@ class ProjectionEventSkipped(_DeploymentEvent, frozen=True):
     position: int
 
 
-Happening = DeploymentInitialised | ConsoleUsed | ProjectionEventSkipped
+class ConfigurationReloaded(_DeploymentEvent, frozen=True):
+    """Another configuration counts from here on. `changed` names keys, never values.
+
+    `former` and `current` are keyed hashes, 16 bytes each: two that differ tell that something did.
+    """
+
+    TOPIC = "configuration.reloaded.1"
+    former: bytes
+    current: bytes
+    changed: tuple[str, ...]
+
+
+class ConfigurationReloadRefused(_DeploymentEvent, frozen=True):
+    """Another configuration was tried and cannot be used; the one before counts."""
+
+    TOPIC = "configuration.reload_refused.1"
+    reason: str
+
+
+class CertificateLoaded(_DeploymentEvent, frozen=True):
+    """The listener's certificate from here on: the SHA-256 of it, and when it expires."""
+
+    TOPIC = "certificate.loaded.1"
+    fingerprint: bytes
+    expires_at: int
+
+
+Happening = (
+    DeploymentInitialised
+    | ConsoleUsed
+    | ProjectionEventSkipped
+    | ConfigurationReloaded
+    | ConfigurationReloadRefused
+    | CertificateLoaded
+)

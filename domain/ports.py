@@ -195,13 +195,14 @@ class Guesses(Protocol):
 
     def reserved(
         self, stream_id: UUID, lockout: Lockout, *, decoy: bool = False
-    ) -> AbstractContextManager[None]:
+    ) -> AbstractContextManager[bool]:
         """Waits until one more guess cannot pass the threshold, or the counter is locked.
 
         Held while the guess is verified and its outcome recorded: so the failures on record and
         the guesses under way are never more than the threshold together, on any number of
         processes. Raises Overloaded after waiting too long. Costs two commits, whatever happens.
-        `decoy`: the secret does not exist, and nothing but its guesses may show that.
+        `decoy`: the secret does not exist, and nothing but its guesses may show that: they are
+        counted and locked as others are. Gives whether the counter was locked when it began.
         """
         ...
 

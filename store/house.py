@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable
 from typing import NoReturn
 
-import msgspec
 from eventsourcing.persistence import PersistenceError
 
 from gatebook.domain.application.core import By, Gatebook
@@ -17,7 +16,7 @@ from gatebook.domain.ports import Claims, Plaintext
 from gatebook.projections import tree_tables
 from gatebook.projections.access_view import AccessView
 from gatebook.projections.engine import ensure
-from gatebook.projections.errors import LogShorter
+from gatebook.projections.errors import LogShorter, ReadModelNewer
 from gatebook.projections.federation import FederationView
 from gatebook.projections.inline import Inline
 from gatebook.projections.opened import Opened
@@ -35,11 +34,8 @@ from gatebook.store.keyring_table import KeyTable
 from gatebook.store.log import Log
 from gatebook.store.mapper import EventMapper
 from gatebook.store.master_key import (
-    ROW,
     open_master_key,
-    opened_by,
     read_private_file,
-    read_secret,
 )
 from gatebook.store.names import PrecisNames
 from gatebook.store.oidc import Relying
@@ -147,11 +143,13 @@ class House(Commands):
         progress: Callable[[str, int, int], None] = _silent,
         *,
         accept_shorter_log: bool = False,
+        accept_newer: bool = False,
     ) -> None:
         """Makes the store ready to serve: read models level, first events recorded. Idempotent.
 
         `progress` is told (read model, done, total) while one is built. Raises ConfigurationError
-        when read models have seen more than the log holds, unless that is accepted.
+        when read models have seen more than the log holds, or a newer program built them, unless
+        that is accepted.
         """
         try:
             ensure(
@@ -160,8 +158,9 @@ class House(Commands):
                 self.clock,
                 progress,
                 accept_shorter_log=accept_shorter_log,
+                accept_newer=accept_newer,
             )
-        except LogShorter as error:
+        except (LogShorter, ReadModelNewer) as error:
             raise ConfigurationError(str(error)) from error
         self.refused.create()
         self.activity.create()
@@ -172,10 +171,13 @@ class House(Commands):
         self.bootstrap.prepare(system())
         key = checkpoint_key(self.keyring).verifier
         announce(self.app, self.store, key, system(), self.clock.now())
-        self._check_roles()
+        self.check()
 
-    def _check_roles(self) -> None:
-        """A mistyped role would need no second factor, in silence."""
+    def check(self) -> None:
+        """What can be wrong with settings though they open everything. Raises ConfigurationError.
+
+        A mistyped role would need no second factor, in silence.
+        """
         known = {role.name for role in self.access.roles()}
         unknown = [n for n in self.settings.sessions.mfa_required_for if n not in known]
         if unknown:
@@ -192,15 +194,6 @@ class House(Commands):
         self._blocklist.close()
         self.throttle.close()
         self._proofs.close()
-
-    def reload(self, settings: Settings) -> None:
-        """Takes over what may change while this process runs: for now `[master_key]`.
-
-        Raises ConfigurationError, and nothing has changed then.
-        """
-        stored = self.key_table.get(ROW) or b""
-        self.masters.reopen(stored, opened_by(read_secret(settings), stored))
-        self.settings = msgspec.structs.replace(self.settings, master_key=settings.master_key)
 
     def plaintext(self, password: str, pointer: str = "/password") -> Plaintext:
         """A password on its way through. Raises InvalidValue for what is not text."""

@@ -57,12 +57,14 @@ def _check_master_key(settings: MasterKey) -> list[str]:
 
 def _check_server(server: Server) -> list[str]:
     problems = []
-    if server.engine != "waitress":
-        problems.append(f"[server] engine {server.engine!r} is not available; use waitress")
+    if server.engine not in ("waitress", "granian"):
+        problems.append(f"[server] engine is waitress or granian, not {server.engine!r}")
     if bool(server.tls_cert) != bool(server.tls_key):
         problems.append("[server] tls_cert and tls_key come together; one is missing")
-    elif server.tls_cert:
-        problems.append("[server] engine waitress has no TLS; put a TLS proxy in front")
+    elif server.tls_cert and server.engine == "waitress":
+        problems.append(
+            '[server] engine waitress has no TLS: engine = "granian", or a TLS proxy in front'
+        )
     for key in ("listen", "management_listen"):
         listen = getattr(server, key)
         if not listen and key == "management_listen":
@@ -72,7 +74,8 @@ def _check_server(server: Server) -> list[str]:
         except ValueError as error:
             problems.append(f"[server] {key}: {error}")
             continue
-        if not is_loopback(host) and not server.behind_tls_proxy:
+        has_tls = server.behind_tls_proxy or (bool(server.tls_cert) and key == "listen")
+        if not is_loopback(host) and not has_tls:
             problems.append(
                 f"[server] {key} {listen} is reached from outside this machine without TLS; "
                 "listen on 127.0.0.1, or put a TLS proxy in front and set behind_tls_proxy = true"

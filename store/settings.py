@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, get_origin
 from urllib.parse import urlsplit
@@ -89,6 +89,32 @@ class Settings(Section, frozen=True):
         for problem in problems_of(settings):
             raise ConfigurationError(f"{file}: {problem}")
         return settings
+
+    def dumped(self) -> bytes:
+        """All of it, as `restored` takes it: what a supervisor lends its children."""
+        return msgspec.json.encode(self, enc_hook=int)
+
+    @staticmethod
+    def restored(dumped: bytes) -> Settings:
+        """What `dumped` made."""
+        return msgspec.convert(
+            msgspec.json.decode(dumped), Settings, dec_hook=lambda kind, value: kind(value)
+        )
+
+    def differences(self, other: Settings) -> list[str]:
+        """The keys, as `section.key`, that differ from those of another."""
+        mine, theirs = (msgspec.to_builtins(one, enc_hook=int) for one in (self, other))
+        return [
+            f"{section}.{key}"
+            for section, held in mine.items()
+            if isinstance(held, dict)
+            for key, value in held.items()
+            if value != theirs[section][key]
+        ]
+
+    def fingerprint(self, derive: Callable[..., bytes]) -> bytes:
+        """16 bytes that differ when anything does, and tell nothing of it; `derive` is keyed."""
+        return derive("configuration", self.dumped())[:16]
 
     def path(self, relative: str) -> Path:
         """A path from the configuration, made absolute."""
@@ -188,7 +214,7 @@ def _value(name: str, text: str, kind: Any) -> Any:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError as error:
         hint = '; a list is written ["a", "b"]' if get_origin(kind) in (tuple, list) else ""
-        raise ConfigurationError(f"environment: {name}={text!r} is no TOML value{hint}") from error
+        raise ConfigurationError(f"environment: {name} holds no TOML value{hint}") from error
 
 
 def _one_line(error: msgspec.ValidationError) -> str:

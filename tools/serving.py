@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
+import time
 from base64 import b32encode
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,13 @@ import httpx
 
 from gatebook.api.server import serve as serve_forever
 from gatebook.domain.application.core import local
+from gatebook.store.file_lock import FileLock
 from gatebook.store.house import House, open_house
 from gatebook.store.master_key import write_key_file
 from gatebook.store.settings import ConfigurationError, Settings
 from gatebook.tools.desk import (
+    DONE,
+    REFUSED,
     TOKEN_VARIABLE,
     UNAVAILABLE,
     USAGE,
@@ -28,6 +33,9 @@ from gatebook.tools.desk import (
     read_secret,
     session_file,
 )
+
+RELOAD_SECONDS = 150
+"""A little more than the server gives its new processes."""
 
 TEMPLATE = """\
 # Gatebook. Every key: RUNBOOK.md, "Settings". Any key can be overridden by the environment:
@@ -118,6 +126,46 @@ def serve(desk: Desk) -> int:
     """Serve until SIGTERM."""
     desk.offline_only("serve")
     return serve_forever(desk.config)
+
+
+@click.command()
+@click.pass_obj
+def reload(desk: Desk) -> int:
+    """Have the server on this machine take up its configuration anew, whole or not at all."""
+    desk.offline_only("reload")
+    slots = desk.settings().path("slots")
+    pid = _supervisor(slots)
+    before = _outcome(slots)["count"]
+    os.kill(pid, signal.SIGHUP)
+    deadline = time.monotonic() + RELOAD_SECONDS
+    while time.monotonic() < deadline:
+        told = _outcome(slots)
+        if told["count"] > before:
+            desk.show({"outcome": told["outcome"], "reason": told["reason"] or None})
+            return DONE if told["outcome"] == "reloaded" else REFUSED
+        time.sleep(0.05)
+    raise Failed(f"the server {pid} did not say within {RELOAD_SECONDS} s what came of it", 3)
+
+
+def _supervisor(slots: Path) -> int:
+    """The process that holds the lock of a server on these files."""
+    try:
+        lock = FileLock(str(slots / "supervisor.lock"))
+        is_free = lock.acquire(0)
+        lock.close()
+        if not is_free:
+            return int((slots / "supervisor.pid").read_text())
+    except (OSError, ValueError) as error:
+        raise Failed(f"{slots}: {error}", UNAVAILABLE) from error
+    raise Failed("no server runs with this configuration on this machine", UNAVAILABLE)
+
+
+def _outcome(slots: Path) -> dict[str, Any]:
+    try:
+        told: dict[str, Any] = json.loads((slots / "reload.json").read_text())
+        return told
+    except FileNotFoundError:
+        return {"count": 0}
 
 
 @click.command()
@@ -234,4 +282,4 @@ def _check_whole(settings: Settings) -> None:
         )
 
 
-COMMANDS = (init, serve, login, logout, whoami)
+COMMANDS = (init, serve, reload, login, logout, whoami)

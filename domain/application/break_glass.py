@@ -93,7 +93,7 @@ class BreakGlass:
             tried = self._try(account_id, counters, sign_in.plaintext, verified, now)
             account = tried.account
             if account is None or account.status == "erased":
-                return self._refuse_unknown(sign_in.named, now)
+                return self._refuse_unknown(sign_in.named, now, locked=any(locked))
             if tried.locked:
                 failed = self._refuse(tried, account, "locked", now)
                 return msgspec.structs.replace(failed, counted=(account_id, "break-glass"))
@@ -105,8 +105,10 @@ class BreakGlass:
         account = self._app.access.account(account_id, self._app.clock.now())
         unknown = account is None or account.status == "erased"
         with ExitStack() as guesses:
-            for counter in counters:
+            locked = [
                 guesses.enter_context(self._tries.reserved(counter, decoy=unknown))
+                for counter in counters
+            ]
             signed_in = self._app.run(by, decide, attempts=PATIENCE)
         assert signed_in is not None  # a refusal would have been raised
         return signed_in
@@ -204,10 +206,12 @@ class BreakGlass:
             verified[verdict] = plaintext.matches(None if locked else held.state.phc)
         return _Tried(account, held, counters, attempts, locked, verified[verdict])
 
-    def _refuse_unknown(self, named: str, now: int) -> Decision[BrowserSession | None]:
+    def _refuse_unknown(
+        self, named: str, now: int, *, locked: bool
+    ) -> Decision[BrowserSession | None]:
         """As many events as a failure at an account has."""
         refusal = InvalidCredentials(REFUSED)
-        one = self._tries.refuse_unknown(named, "break-glass", now, refusal)
+        one = self._tries.refuse_unknown(named, "break-glass", now, refusal, locked=locked)
         return msgspec.structs.replace(one, entries=one.entries * 2)
 
     def _refuse(

@@ -99,7 +99,9 @@ class Logins:
             account = tried.account
             if account is None or account.status == "erased":
                 refusal = InvalidCredentials(REFUSED)
-                return self._tries.refuse_unknown(attempt.name, "password", now, refusal)
+                return self._tries.refuse_unknown(
+                    attempt.name, "password", now, refusal, locked=locked
+                )
             if tried.attempts.state.locked(now):
                 refusal = InvalidCredentials(REFUSED)
                 return self._tries.refused(counter, tried.attempts, now, refusal)
@@ -108,13 +110,13 @@ class Logins:
                 return self._refuse(tried, cause, now)
             return self._open(tried, account, attempt, now)
 
-        unknown = counter.account_id == NOBODY
+        account = self._app.access.account(counter.account_id, self._app.clock.now())
         reserved = (
             self._tries.reserved_for_name(attempt.name)
-            if unknown
+            if account is None or account.status == "erased"
             else self._tries.reserved(counter)
         )
-        with reserved:
+        with reserved as locked:
             signed_in = self._app.run(by, decide, attempts=PATIENCE)
         assert signed_in is not None  # a refusal would have been raised
         return signed_in

@@ -56,15 +56,15 @@ class Tries:
             counter.stream_id, attempts.TAIL, attempts.Attempts(), attempts.evolve
         )
 
-    def reserved(self, counter: Counter, *, decoy: bool = False) -> AbstractContextManager[None]:
+    def reserved(self, counter: Counter, *, decoy: bool = False) -> AbstractContextManager[bool]:
         """A guess, reserved: hold it from before the secret is read until the outcome is stored.
 
-        `decoy`: there is no such account.
+        `decoy`: there is no such account. Gives whether the counter is locked.
         """
         lockout = self.lockout(counter)
         return self._app.guesses.reserved(counter.stream_id, lockout, decoy=decoy)
 
-    def reserved_for_name(self, name: str) -> AbstractContextManager[None]:
+    def reserved_for_name(self, name: str) -> AbstractContextManager[bool]:
         """The same for a name that nobody has, at the same cost."""
         stream_id = uuid8_of(self._app.keys.derive("reserved-names", self._app.names.hash(name)))
         return self._app.guesses.reserved(stream_id, self._app.policy.lockout, decoy=True)
@@ -107,12 +107,16 @@ class Tries:
         return entries
 
     def refuse_unknown(
-        self, name: str, method: Method, now: int, refusal: InvalidCredentials
+        self, name: str, method: Method, now: int, refusal: InvalidCredentials, *, locked: bool
     ) -> Decision[Any]:
-        """A try at a name that nobody has: recorded in the hour's one stream, as a keyed hash."""
+        """A try at a name that nobody has: recorded in the hour's one stream, as a keyed hash.
+
+        When as many were refused as lock a counter, `locked`, it is counted only, as elsewhere:
+        the length of the log is public.
+        """
         app = self._app
         stream_id = attempts.unknown_stream_id(now // HOUR)
-        many = app.version(stream_id) >= MAX_UNKNOWN_AN_HOUR
+        many = locked or app.version(stream_id) >= MAX_UNKNOWN_AN_HOUR
         failed = attempts.failed_as(method)(
             account_id=None,
             method=method,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 import pytest
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -19,8 +18,6 @@ from gatebook.store.keyring_table import KeyTable
 from gatebook.store.master_key import KeyringDamaged, WrongMasterKey
 from gatebook.store.master_record import MasterKey, Secret
 from gatebook.store.rotation import custody_events, rotate
-from gatebook.store.setting_sections import MasterKey as Source
-from gatebook.store.settings import Settings
 from tests.api.served import Deployment
 from tests.domain.story import ALICE, BOB
 from tests.keys.conftest import OTHER, PASSPHRASE, opened_house, private
@@ -265,7 +262,7 @@ def test_a_process_that_does_not_look_adds_nothing_under_the_former_key(deployme
 
 
 def test_a_process_that_slept_through_all_of_it_is_told(deployment):
-    """It opens nothing any more, makes nothing, and says what to set; a reload mends it."""
+    """It opens nothing any more, makes nothing, and says what to set."""
     idle, house = opened_house(deployment), opened_house(deployment)
     idle.masters.close()
     run(house, KEY)
@@ -273,20 +270,8 @@ def test_a_process_that_slept_through_all_of_it_is_told(deployment):
     for attempt in (lambda: idle.keyring.create_subject(BOB), idle.masters.look):
         with pytest.raises(WrongMasterKey, match=r"set \[master_key\]"):
             attempt()
-    private(deployment.directory / "new", KEY.value.hex())
-    settings = idle.settings
-
-    idle.reload(settings_with(settings, "new"))
-    idle.keyring.create_subject(BOB)
-    with pytest.raises(WrongMasterKey):
-        idle.reload(settings)
-    assert idle.keyring.has(f"subject:{BOB}")
     idle.close()
     house.close()
-
-
-def settings_with(settings: Settings, name: str) -> Settings:
-    return msgspec.structs.replace(settings, master_key=Source(key_file=name))
 
 
 def test_a_key_destroyed_meanwhile_does_not_come_back(house, monkeypatch):

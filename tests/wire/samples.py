@@ -166,6 +166,13 @@ EVENTS: tuple[Event, ...] = (
     deployment.DeploymentInitialised(release="0.1.0"),
     deployment.ConsoleUsed(command="account list"),
     deployment.ProjectionEventSkipped(projection="audit", position=42),
+    deployment.ConfigurationReloaded(
+        former=bytes(range(16)),
+        current=bytes(range(16, 32)),
+        changed=("lockout.threshold", "server.tls_cert"),
+    ),
+    deployment.ConfigurationReloadRefused(reason="[server] listen cannot change while it runs"),
+    deployment.CertificateLoaded(fingerprint=bytes(range(32)), expires_at=AT),
     checkpoints.CheckpointKeyCreated(
         origin="gatebook/00112233445566778899aabbccddeeff",
         verifier_key="gatebook/00112233445566778899aabbccddeeff+0a1b2c3d+AZBAHB0QbPg4F63DrnJqcDcA",
@@ -181,6 +188,7 @@ EVENTS: tuple[Event, ...] = (
     custody.StoreBackedUp(head=70_000, size=69_999, root=bytes(range(32)), has_keyring=True),
     custody.StoreRestored(head=70_000, backup_head=80_000),
     custody.StoreCopied(head=80_000, dialect="postgresql"),
+    custody.SchemaForced(former=2, version=1),
     factors.FactorsChanged(account_id=ALICE, totp=True, recovery_codes=9, passkeys=(b"\x03" * 16,)),
     first_admin.TokenFirstAdmin(account_id=ALICE),
     first_admin.LocalFirstAdmin(account_id=ALICE),

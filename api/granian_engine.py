@@ -1,0 +1,186 @@
+"""granian as Gatebook runs it: its Rust HTTP and TLS, in a process and on a socket of ours.
+
+What is used of granian is one class of its extension, as `granian/server/mp.py` of 2.8 uses it in
+`_spawn_wsgi_worker`; the minor version is pinned for that. Its own supervisor is not: ours starts
+workers, holds the sockets and changes configurations.
+What it does otherwise than waitress stands in RUNBOOK, "Engines".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, Final
+
+import msgspec
+from granian._futures import _new_cbscheduler
+from granian.http import HTTP1Settings
+
+from gatebook.api.engine import CONNECTIONS, DRAIN_SECONDS, HEADER_BYTES, IDLE, Engine
+from gatebook.api.problems import Problem, document
+from gatebook.api.site import Site
+from gatebook.store.settings import Settings
+
+HEADER_MILLISECONDS: Final = 20_000
+CLOSING: Final = 0.1
+"""Seconds after which a worker that was told to end has surely closed its listener."""
+
+BESIDE_THREADS: Final = 4
+BACKLOG: Final = 1024
+"""As the supervisor has set it: granian sets it again."""
+
+
+_rust: Any = import_module("granian._granian")  # its stubs are those of an older release
+_CLOSE: Final = ("connection", "close")
+_NO_BANNER: Final = ("server", "")
+"""granian names itself where nothing stands."""
+
+
+class GranianEngine:
+    """The public listener on granian; the management listener on waitress, in a thread."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        site: Site,
+        threads: int,
+        fresh_id: Callable[[], str],
+        on_closed: Callable[[], object],
+    ) -> None:
+        self._settings = settings
+        self._site = site
+        self._threads = threads
+        self._fresh_id = fresh_id
+        self._on_closed = on_closed
+        self._signal = _rust.WorkerSignal()
+        self._ended = threading.Event()
+        self._signal.add_cb(self._ended.set)
+        self._stopping = threading.Event()
+        self._beside: Engine | None = None
+        self._app: Any = None
+        self._socket: socket.socket | None = None
+
+    def listen(self, app: Any, listening: socket.socket) -> None:
+        """See `Serving.listen`."""
+        self._app, self._socket = app, listening
+
+    def listen_beside(self, app: Any, listening: socket.socket) -> None:
+        """See `Serving.listen_beside`."""
+        self._beside = Engine(self._site, BESIDE_THREADS, self._fresh_id)
+        self._beside.listen(app, listening)
+
+    def run(self) -> None:
+        """Serves until `stop`, then finishes what was accepted, for thirty seconds at most."""
+        assert self._socket is not None  # listen comes first
+        beside = None
+        if self._beside is not None:
+            beside = threading.Thread(target=self._beside.run, name="management", daemon=True)
+            beside.start()
+        loop = asyncio.new_event_loop()
+        worker = self._worker(self._socket.detach())
+        scheduler = _new_cbscheduler(loop, self._answer, impl_asyncio=True)  # type: ignore[no-untyped-call]
+        worker.serve_mtr(scheduler, loop, self._signal)
+        self._stopping.wait()
+        self._signal.set()
+        time.sleep(CLOSING)
+        self._on_closed()
+        self._ended.wait(DRAIN_SECONDS)
+        if self._beside is not None and beside is not None:
+            self._beside.stop()
+            beside.join(DRAIN_SECONDS)
+        loop.close()
+
+    def stop(self) -> None:
+        """See `Serving.stop`."""
+        self._site.stopping.set()
+        self._stopping.set()
+
+    def _worker(self, descriptor: int) -> Any:
+        server = self._settings.server
+        path = self._settings.path
+        tls = (
+            (True, str(path(server.tls_cert)), str(path(server.tls_key)), None, "tls1.2")
+            if server.tls_cert
+            else (False, None, None, None, "tls1.2")
+        )
+        return _rust.WSGIWorker(
+            1,
+            (None, _rust.SocketHolder(descriptor, False, BACKLOG)),
+            None,
+            1,
+            self._threads,
+            self._threads,
+            IDLE,
+            CONNECTIONS,
+            "1",
+            HTTP1Settings(header_read_timeout=HEADER_MILLISECONDS, max_buffer_size=HEADER_BYTES),
+            None,
+            None,
+            *tls,
+            None,
+            [],
+            False,
+            (None, None),
+        )
+
+    def _answer(self, proto: Any, scope: dict[str, Any]) -> int:
+        """One request, on a thread of granian's."""
+        status, headers = 500, list[tuple[str, str]]()
+
+        def start_response(line: str, fields: list[tuple[str, str]], _failed: Any = None) -> None:
+            nonlocal status, headers
+            status, headers = int(line.partition(" ")[0]), list(fields)
+
+        refused = _refused(scope)
+        if refused is not None:
+            status, headers, body = self._problem(refused)
+        else:
+            scope.update(_SURROUNDINGS)
+            body = b"".join(self._app(scope, start_response))
+        headers.append(_NO_BANNER)
+        if self._stopping.is_set():
+            headers.append(_CLOSE)
+        proto.response_bytes(status, headers, body)
+        return status
+
+    def _problem(self, problem: Problem) -> tuple[int, list[tuple[str, str]], bytes]:
+        said = document(problem, self._site.problem_base, self._fresh_id())
+        headers = [
+            ("content-type", "application/problem+json"),
+            ("cache-control", "no-store"),
+            ("x-content-type-options", "nosniff"),
+            ("x-request-id", said.request_id),
+            _CLOSE,
+        ]
+        return problem.status, headers, msgspec.json.encode(said)
+
+
+_SURROUNDINGS: Final[dict[str, Any]] = {
+    "SCRIPT_NAME": "",
+    "wsgi.errors": sys.stderr,
+    "wsgi.input_terminated": True,
+    "wsgi.multiprocess": True,
+    "wsgi.multithread": True,
+    "wsgi.run_once": False,
+    "wsgi.version": (1, 0),
+}
+
+
+def _refused(scope: dict[str, Any]) -> Problem | None:
+    """What two servers could read in two ways (RFC 9112, sections 3.2 and 6.3).
+
+    hyper refuses most of it by itself; these it lets through.
+    """
+    host = scope.get("HTTP_HOST")
+    if (host is None and scope["SERVER_PROTOCOL"] == "HTTP/1.1") or (host and "," in host):
+        return Problem("invalid-request", "One Host is needed.")
+    if "HTTP_TRANSFER_ENCODING" in scope and "CONTENT_LENGTH" in scope:
+        return Problem(
+            "invalid-request", "Content-Length and Transfer-Encoding exclude each other."
+        )
+    return None

@@ -1,0 +1,1 @@
+"""Another configuration for a server that goes on serving."""
