@@ -99,7 +99,9 @@ def _named_so(call: Call[None, AccountQuery], username: str) -> Reply:
     """The one account that has a name, in whatever spelling; from the log, so never behind."""
     call.house.notice_erasures()
     owner = call.house.accounts.load_name(username).state.owner
-    if owner is None:
+    known = None if owner is None else call.house.access.account(owner, call.now)
+    if owner is None or known is None or known.status == "erased":
+        # Whoever knows the name of somebody who was erased must not find out what he did.
         return Reply(200, Page[Account]([], None))
     return Reply(200, Page([account_of(call.house.accounts.view(owner, call.now))], None))
 

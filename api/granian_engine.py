@@ -9,6 +9,7 @@ What it does otherwise than waitress stands in RUNBOOK, "Engines".
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import sys
 import threading
@@ -21,15 +22,12 @@ import msgspec
 from granian._futures import _new_cbscheduler
 from granian.http import HTTP1Settings
 
-from gatebook.api.engine import CONNECTIONS, DRAIN_SECONDS, HEADER_BYTES, IDLE, Engine
+from gatebook.api.engine import CONNECTIONS, DRAIN_SECONDS, HEADER_BYTES, IDLE, LINGER, Engine
 from gatebook.api.problems import Problem, document
 from gatebook.api.site import Site
 from gatebook.store.settings import Settings
 
 HEADER_MILLISECONDS: Final = 20_000
-CLOSING: Final = 0.1
-"""Seconds after which a worker that was told to end has surely closed its listener."""
-
 BESIDE_THREADS: Final = 4
 BACKLOG: Final = 1024
 """As the supervisor has set it: granian sets it again."""
@@ -82,13 +80,15 @@ class GranianEngine:
             beside = threading.Thread(target=self._beside.run, name="management", daemon=True)
             beside.start()
         loop = asyncio.new_event_loop()
-        worker = self._worker(self._socket.detach())
+        descriptor = self._socket.detach()
+        worker = self._worker(descriptor)
         scheduler = _new_cbscheduler(loop, self._answer, impl_asyncio=True)  # type: ignore[no-untyped-call]
         worker.serve_mtr(scheduler, loop, self._signal)
         self._stopping.wait()
-        self._signal.set()
-        time.sleep(CLOSING)
+        _accept_no_more(descriptor)
         self._on_closed()
+        time.sleep(LINGER)
+        self._signal.set()
         self._ended.wait(DRAIN_SECONDS)
         if self._beside is not None and beside is not None:
             self._beside.stop()
@@ -158,6 +158,17 @@ class GranianEngine:
             _CLOSE,
         ]
         return problem.status, headers, msgspec.json.encode(said)
+
+
+def _accept_no_more(descriptor: int) -> None:
+    """Puts a socket that nobody connects to in the place of the one that is listened on.
+
+    granian has no way to stop accepting and to go on with what it accepted: told to end, it drops
+    whoever is in the middle of a TLS handshake. The true socket stays open, it is the supervisor's.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as nobodys:
+        nobodys.setblocking(False)
+        os.dup2(nobodys.fileno(), descriptor)
 
 
 _SURROUNDINGS: Final[dict[str, Any]] = {

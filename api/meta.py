@@ -17,7 +17,9 @@ from gatebook.projections import engine, tree_tables
 from gatebook.projections.registry import PROJECTIONS
 from gatebook.store.house import House
 from gatebook.store.jose import ALGORITHMS
+from gatebook.store.tls import Certificate
 
+ENDING_DAYS: Final = 14
 JWKS_MAX_AGE: Final = 300
 """Seconds. A rotation publishes the new key at least so long before it signs."""
 
@@ -29,18 +31,18 @@ def health(_call: Call[None, None]) -> Reply:
 
 def ready(call: Call[None, None]) -> Reply:
     """GET /v1/ready. How far the log goes is not for everybody: refused tries would show in it."""
-    found = readiness(call.house)
+    found = readiness(call.house, call.site.certificate)
     said = Readiness(found.status, found.problems)
     return Reply(200 if found.status == "ready" else 503, said)
 
 
 def ready_in_full(call: Call[None, None]) -> Reply:
     """GET /v1/ready on the management listener"""
-    found = readiness(call.house)
+    found = readiness(call.house, call.site.certificate)
     return Reply(200 if found.status == "ready" else 503, found)
 
 
-def readiness(house: House) -> FullReadiness:
+def readiness(house: House, certificate: Certificate | None = None) -> FullReadiness:
     """What stands in the way of serving, in words; nothing if all is well.
 
     A read model that follows may be behind, but not halted.
@@ -75,8 +77,15 @@ def readiness(house: House) -> FullReadiness:
         house.app.keys.derive("ready")
     except Exception as error:
         problems.append(f"The keyring cannot be used ({type(error).__name__}).")
+    warnings: list[str] = []
+    if certificate is not None:
+        days = certificate.days_left(house.clock.now())
+        if days <= 0:
+            problems.append("The certificate has expired.")
+        elif days < ENDING_DAYS:
+            warnings.append(f"The certificate ends in {days:.0f} days.")
     state: Literal["ready", "not-ready"] = "not-ready" if problems else "ready"
-    return FullReadiness(state, problems, position, standings)
+    return FullReadiness(state, problems, position, standings, warnings)
 
 
 def tree_problems(house: House) -> list[str]:

@@ -7,13 +7,15 @@ statuses.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import struct
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
@@ -29,6 +31,11 @@ DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"
 """Read by prometheus_client itself, when it is imported."""
 
 BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+KINDS: Final = ("counter", "histogram", "gauge_liveall")
+ROOM: Final = 1 << 20
+"""Bytes for each kind: some five thousand rows, where all routes and statuses have fewer."""
+USED: Final = struct.Struct("i")
+"""What a file of counts begins with."""
 GROUPS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
@@ -40,15 +47,43 @@ def share(directory: Path) -> None:
 
 
 def forget(pid: int) -> None:
-    """Drops the gauges of a process that is dead; what it counted stays."""
-    if directory := os.environ.get(DIRECTORY):  # noqa: TID251 - as above
+    """Drops the gauges of a process that is dead; what it counted stays, without the room."""
+    directory = os.environ.get(DIRECTORY)  # noqa: TID251 - as above
+    if not directory:
+        return
+    with contextlib.suppress(OSError):
         mark_process_dead(pid, path=directory)  # type: ignore[no-untyped-call]
+        for path in Path(directory).glob(f"*_{pid}.db"):
+            with path.open("r+b") as file:
+                file.truncate(max(USED.size, *USED.unpack(file.read(USED.size))))
+
+
+def _reserve(directory: Path) -> bool:
+    """Takes the room of this process's counts beforehand; False when there is none.
+
+    They are mapped into memory: a page that the full disk has no room for would kill the process.
+    """
+    paths = [directory / f"{kind}_{os.getpid()}.db" for kind in KINDS]
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in paths:
+            with path.open("a+b") as file:
+                os.posix_fallocate(file.fileno(), 0, ROOM)
+    except OSError:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        return False
+    return True
 
 
 class Metrics:
     """What one worker counts."""
 
     def __init__(self, house: House, certificate: Certificate | None = None) -> None:
+        directory = os.environ.get(DIRECTORY)  # noqa: TID251 - set by our own supervisor
+        if directory and not _reserve(Path(directory)):
+            # This process counts for itself then, and is missing in what the others show.
+            values.ValueClass = values.MutexValue
         self._registry = registry = CollectorRegistry(auto_describe=False)
         self._store = _StoreCollector(house, certificate)
         self._requests = Counter(
@@ -97,7 +132,8 @@ class Metrics:
     def text(self) -> bytes:
         """The exposition. Reads the store; raises its errors."""
         counted = self._registry
-        if directory := os.environ.get(DIRECTORY):  # noqa: TID251 - set by our own supervisor
+        directory = os.environ.get(DIRECTORY)  # noqa: TID251 - set by our own supervisor
+        if directory and os.path.isdir(directory):  # or somebody tidied it away
             counted = CollectorRegistry(auto_describe=False)
             MultiProcessCollector(counted, path=directory)  # type: ignore[no-untyped-call]
         asked = CollectorRegistry(auto_describe=False)

@@ -72,6 +72,7 @@ class FullReadiness(Readiness, frozen=True):
 
     position: int
     projections: list[Standing]
+    warnings: list[str] = []
 
 
 # --- accounts

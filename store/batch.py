@@ -18,6 +18,10 @@ LogRow = tuple[int, int, UUID, int, str, bytes, bytes]
 """(position, recorded_at, stream id, version, topic, metadata, payload), to be stored."""
 
 
+LEFT_OUT = "events were left out of the log: something that is not Gatebook changes what is written"
+"""A trigger that is not ours can drop a row without an error."""
+
+
 @dataclass(frozen=True)
 class EncodedEvent(StoredEvent):
     """A stored event with the event it was made from, so that inline folds need not decode it."""

@@ -168,7 +168,7 @@ def read_private_file(path: Path, purpose: str) -> bytes:
         mode = stat.S_IMODE(found.st_mode)
         if not stat.S_ISREG(found.st_mode):
             raise ConfigurationError(f"{purpose} {path} is not a file")
-        if mode & 0o077:
+        if mode & 0o077 and not _is_credential(path, found):
             raise ConfigurationError(
                 f"{purpose} {path} has mode {mode:04o}; others can read it. Run: chmod 600 {path}"
             )
@@ -178,6 +178,16 @@ def read_private_file(path: Path, purpose: str) -> bytes:
                 f"Run: chown {os.geteuid()} {path}"
             )
         return file.read(LARGEST)
+
+
+def _is_credential(path: Path, found: os.stat_result) -> bool:
+    """Whether systemd put it there for this service (systemd.exec(5), LoadCredential=).
+
+    It belongs to root then, and an access list lets the service read it: that shows as group bits.
+    """
+    directory = os.environ.get("CREDENTIALS_DIRECTORY", "")  # noqa: TID251 - systemd's own
+    is_there = bool(directory) and path.parent == Path(directory)
+    return is_there and found.st_uid == 0 and not found.st_mode & 0o037
 
 
 def _checked(passphrase: bytes, where: str) -> bytes:

@@ -17,7 +17,7 @@ from psycopg.pq import TransactionStatus
 
 from gatebook.projections.ports import Dialect, InlineFold
 from gatebook.store import log_schema
-from gatebook.store.batch import LogRow
+from gatebook.store.batch import LEFT_OUT, LogRow
 from gatebook.store.faults import CommitLost, SchemaMismatch, StoreUnavailable
 from gatebook.store.log import Lease, Log, News
 from gatebook.store.log_reader import Decode
@@ -77,6 +77,8 @@ class PostgresSession:
                 self._cursor.execute(_INSERT, params, binary=True)
         except psycopg.Error as error:
             raise translated(error, self._connection) from error
+        if self._cursor.rowcount != len(rows):
+            raise StoreUnavailable(LEFT_OUT)
 
     def commit(self, head: int | None = None) -> None:
         if self._connection.info.transaction_status is not TransactionStatus.INTRANS:

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from gatebook.projections.ports import Dialect, InlineFold
 from gatebook.store import log_schema
-from gatebook.store.batch import LogRow
+from gatebook.store.batch import LEFT_OUT, LogRow
 from gatebook.store.faults import (
     SchemaMismatch,
     StoreForeign,
@@ -84,9 +84,12 @@ class SqliteSession:
         }
 
     def insert(self, rows: Sequence[LogRow]) -> None:
+        written = self._connection.total_changes
         self.transaction.executemany(
             _INSERT, [(row[0], row[1], row[2].bytes, *row[3:]) for row in rows]
         )
+        if self._connection.total_changes - written < len(rows):
+            raise StoreUnavailable(LEFT_OUT)
 
     def commit(self, head: int | None = None) -> None:  # noqa: ARG002  # other processes poll
         try:

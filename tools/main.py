@@ -24,6 +24,7 @@ from gatebook.tools import (
     roles,
     serving,
     stores,
+    tls,
     tokens,
 )
 from gatebook.tools.desk import CONFIGURATION, DEFAULT_CONFIG, REFUSED, UNAVAILABLE, Desk, Failed
@@ -68,6 +69,7 @@ for command in (
     keys.key,
     break_glass.breakglass,
     oidc.oidc,
+    tls.tls,
     stores.store,
     *doctor.COMMANDS,
 ):

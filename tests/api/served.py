@@ -250,5 +250,5 @@ class Served:
         assert stdout is not None
         readable, _, _ = select.select([stdout], [], [], 60)
         line = stdout.readline().decode().strip() if readable else ""
-        assert line.startswith("gatebook: serving on http://"), self.deployment.log()
+        assert line.startswith("gatebook: serving on http"), self.deployment.log()
         return line

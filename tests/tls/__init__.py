@@ -1,0 +1,1 @@
+"""The listener with TLS of its own."""
