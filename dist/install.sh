@@ -82,6 +82,7 @@ fi
 copy 0755 "$here/backup" "$root/opt/gatebook/libexec/backup"
 copy 0755 "$here/gatebook.sh" "$root/usr/local/bin/gatebook"
 copy 0644 "$here/gatebook.1" "$root/usr/local/share/man/man1/gatebook.1"
+copy 0644 "$here/credential.conf" "$root/usr/local/share/gatebook/credential.conf"
 for unit in gatebook.service gatebook-backup.service gatebook-backup.timer; do
     copy 0644 "$here/$unit" "$root/usr/local/lib/systemd/system/$unit"
 done

@@ -64,12 +64,15 @@ def test_units_are_valid_and_confined(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text)
     complaints = said(analyze, "verify", *(f"./{name}" for name in UNITS), directory=tmp_path)
     assert [line for line in complaints.splitlines() if "gatebook" in line] == []
+    (tmp_path / "gatebook.service.d").mkdir()
+    shutil.copy(DIST / "credential.conf", tmp_path / "gatebook.service.d")
+    said(analyze, "verify", "./gatebook.service", directory=tmp_path)
     verdict = said(analyze, "security", "--offline=true", "--threshold=20", "./gatebook.service")
     assert "Overall exposure level" in verdict
 
 
 def test_the_service_is_what_the_issue_asks_for() -> None:
-    """Readiness, watchdog, credential, no core dumps, nothing writable but the data."""
+    """Readiness, watchdog, no core dumps, nothing writable but the data; a credential drop-in."""
     lines = set((DIST / "gatebook.service").read_text().splitlines())
     assert {
         "Type=notify",
@@ -77,10 +80,12 @@ def test_the_service_is_what_the_issue_asks_for() -> None:
         "ProtectSystem=strict",
         "NoNewPrivileges=yes",
         "ReadWritePaths=/srv/gatebook",
-        "LoadCredential=passphrase:/srv/gatebook/passphrase",
         "LimitCORE=0",
         "User=gatebook",
     } <= lines
+    drop_in = (DIST / "credential.conf").read_text()
+    assert "LoadCredential=passphrase:" in drop_in
+    assert "PASSPHRASE_FILE=%d/passphrase" in drop_in
 
 
 @pytest.mark.parametrize("name", ["gatebook.toml", "compose/gatebook.toml"])
