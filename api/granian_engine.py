@@ -9,6 +9,7 @@ What it does otherwise than waitress stands in RUNBOOK, "Engines".
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import socket
 import sys
@@ -141,12 +142,20 @@ class GranianEngine:
             status, headers, body = self._problem(refused)
         else:
             scope.update(_SURROUNDINGS)
+            if "HTTP_TRANSFER_ENCODING" in scope:
+                self._take_whole(scope)
             body = b"".join(self._app(scope, start_response))
         headers.append(_NO_BANNER)
         if self._stopping.is_set():
             headers.append(_CLOSE)
         proto.response_bytes(status, headers, body)
         return status
+
+    def _take_whole(self, scope: dict[str, Any]) -> None:
+        """Reads a body in chunks, and gives it the length that the application asks for."""
+        body = bytes(scope["wsgi.input"].read(self._site.max_body + 1))
+        scope["wsgi.input"] = io.BytesIO(body)
+        scope["CONTENT_LENGTH"] = str(len(body))
 
     def _problem(self, problem: Problem) -> tuple[int, list[tuple[str, str]], bytes]:
         said = document(problem, self._site.problem_base, self._fresh_id())
@@ -187,10 +196,13 @@ def _refused(scope: dict[str, Any]) -> Problem | None:
 
     hyper refuses most of it by itself; these it lets through.
     """
-    host = scope.get("HTTP_HOST")
-    if (host is None and scope["SERVER_PROTOCOL"] == "HTTP/1.1") or (host and "," in host):
+    host = scope.get("HTTP_HOST", "")
+    if (not host and scope["SERVER_PROTOCOL"] == "HTTP/1.1") or "," in host:
         return Problem("invalid-request", "One Host is needed.")
-    if "HTTP_TRANSFER_ENCODING" in scope and "CONTENT_LENGTH" in scope:
+    coding = scope.get("HTTP_TRANSFER_ENCODING")
+    if coding is not None and coding.strip().lower() != "chunked":
+        return Problem("invalid-request", "Transfer-Encoding is chunked, once.")
+    if coding is not None and "CONTENT_LENGTH" in scope:
         return Problem(
             "invalid-request", "Content-Length and Transfer-Encoding exclude each other."
         )

@@ -59,6 +59,11 @@ def _check_server(server: Server) -> list[str]:
     problems = []
     if server.engine not in ("waitress", "granian"):
         problems.append(f"[server] engine is waitress or granian, not {server.engine!r}")
+    if server.engine == "granian" and server.trusted_proxies:
+        # It hands X_Forwarded_For on under the name of X-Forwarded-For, whoever sent it.
+        problems.append(
+            "[server] trusted_proxies needs engine waitress: granian faces the network itself"
+        )
     if bool(server.tls_cert) != bool(server.tls_key):
         problems.append("[server] tls_cert and tls_key come together; one is missing")
     elif server.tls_cert and server.engine == "waitress":
