@@ -20,6 +20,7 @@ from gatebook.store.jose import ALGORITHMS
 from gatebook.store.tls import Certificate
 
 ENDING_DAYS: Final = 14
+UNCOVERED_SECONDS: Final = 60
 JWKS_MAX_AGE: Final = 300
 """Seconds. A rotation publishes the new key at least so long before it signs."""
 
@@ -50,6 +51,7 @@ def readiness(house: House, certificate: Certificate | None = None) -> FullReadi
     problems: list[str] = []
     standings: list[Standing] = []
     position = 0
+    warnings: list[str] = []
     try:
         problems += tree_problems(house)
         for one in engine.status(house.store, PROJECTIONS):
@@ -71,13 +73,13 @@ def readiness(house: House, certificate: Certificate | None = None) -> FullReadi
                 problems.append(f"The read model {one.name} is {one.lag} events behind.")
         tree = tree_tables.state(house.store)
         standings.append(Standing("tree", _tree_status(tree), tree.size, position - tree.size))
+        warnings += head_warnings(house, position)
     except Exception as error:
         problems.append(f"The store does not answer ({type(error).__name__}).")
     try:
         house.app.keys.derive("ready")
     except Exception as error:
         problems.append(f"The keyring cannot be used ({type(error).__name__}).")
-    warnings: list[str] = []
     if certificate is not None:
         days = certificate.days_left(house.clock.now())
         if days <= 0:
@@ -100,6 +102,17 @@ def tree_problems(house: House) -> list[str]:
         for one in tree_tables.witnesses(house.store)
         if one.trouble is not None
     ]
+
+
+def head_warnings(house: House, position: int) -> list[str]:
+    """Events that no signed head has covered for a minute: does a follower run anywhere?"""
+    head = tree_tables.newest_head(house.store)
+    if head is None or head.size >= position:
+        return []
+    age = (house.clock.now() - head.signed_at) // 1_000_000
+    if age <= UNCOVERED_SECONDS:
+        return []
+    return [f"The newest signed head is {age} s old, and {position - head.size} events are newer."]
 
 
 def _tree_status(tree: tree_tables.State) -> str:

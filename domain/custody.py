@@ -78,6 +78,14 @@ class StoreCopied(_CustodyEvent, frozen=True):
     dialect: str
 
 
+class SchemaForced(_CustodyEvent, frozen=True):
+    """An operator said what version the store's schema has, against what stood there."""
+
+    TOPIC = "store.schema_forced.1"
+    former: int
+    version: int
+
+
 Happening = (
     MasterKeyRotationStarted
     | MasterKeyRotated
@@ -86,4 +94,5 @@ Happening = (
     | StoreBackedUp
     | StoreRestored
     | StoreCopied
+    | SchemaForced
 )

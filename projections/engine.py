@@ -11,6 +11,7 @@ from gatebook.projections import bookkeeping
 from gatebook.projections.errors import (
     LogShorter,
     NotHalted,
+    ReadModelNewer,
     SwitchedMeanwhile,
     UnknownProjection,
 )
@@ -53,13 +54,15 @@ def ensure(
     progress: Callable[[str, int, int], None] = lambda _name, _done, _total: None,
     *,
     accept_shorter_log: bool = False,
+    accept_newer: bool = False,
 ) -> None:
     """Creates what is missing and brings the inline read models level with the log.
 
     Must have returned before the first append. Any number of processes may call it at once.
     `progress` is told (name, done, total) while a read model is built. Raises FoldFailed when one
     cannot be built, and LogShorter when one has taken in events that the log does not have: that
-    is evidence, which must not be folded away unasked.
+    is evidence, which must not be folded away unasked. Raises ReadModelNewer when a newer program
+    built an inline one: two programs that take turns in rebuilding it would keep each other out.
     """
     with store.writing(exclusive=True) as tx:
         bookkeeping.create(tx)
@@ -70,6 +73,8 @@ def ensure(
                 _create(tx, projection, clock.now())
             elif found.position > head and not accept_shorter_log:
                 raise LogShorter(projection.name, found.position, head)
+            elif projection.inline and found.version > projection.version and not accept_newer:
+                raise ReadModelNewer(projection.name, found.version, projection.version)
     for projection in projections:
         if projection.inline and not _level(store, projection):
             _bring_level(store, projection, clock, progress)

@@ -30,6 +30,18 @@ class LogShorter(Exception):
         self.name = name
 
 
+class ReadModelNewer(Exception):
+    """An inline read model was built by a newer program, whose it stays."""
+
+    def __init__(self, name: str, version: int, wanted: int) -> None:
+        super().__init__(
+            f"a newer program built the read model {name}: it has version {version} and this "
+            f"program needs {wanted}. Run the newer program; or, to go back for good when none of "
+            "it runs any more: gatebook projection rebuild --all --accept-newer"
+        )
+        self.name = name
+
+
 class NotHalted(Exception):
     """Only a projection that halted can be resumed, or pass over the event it halted at."""
 
@@ -54,6 +66,10 @@ class FoldFailed(Exception):
         self.name = name
         self.position = position
         self.reason = reason
+
+
+class EventUnreadable(FoldFailed):
+    """The same, because this program does not know the event: a newer one may."""
 
 
 class SwitchedMeanwhile(Exception):

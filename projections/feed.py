@@ -10,7 +10,7 @@ import msgspec
 from gatebook.domain.envelope import Recorded
 from gatebook.domain.event import UnreadableEvent
 from gatebook.projections.batch import Batch, Step
-from gatebook.projections.errors import FoldFailed
+from gatebook.projections.errors import EventUnreadable, FoldFailed
 from gatebook.projections.projection import Projection
 
 CHUNK = 1_000
@@ -66,14 +66,15 @@ def take(
 ) -> Taken:
     """Folds the next events behind `after`, at most `limit`, none past `upto`."""
     batch = Batch()
-    reached, failure = after, None
+    reached = after
+    failure: FoldFailed | None = None
     while failure is None and reached - after < limit:
         try:
             events = log.read_sealed(reached, min(CHUNK, limit - (reached - after)), upto)
         except UnreadableEvent as error:
             if error.position not in skipped:
                 reason = f"({error.topic}) {error.reason}"
-                failure = FoldFailed(projection.name, error.position, reason)
+                failure = EventUnreadable(projection.name, error.position, reason)
             reached = error.position - (failure is not None)
             continue
         if not events:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Sequence
 
 from eventsourcing.persistence import InterfaceError, OperationalError
 
+from gatebook.domain.event import UnreadableEvent
 from gatebook.domain.ports import Clock
 from gatebook.projections import bookkeeping
 from gatebook.projections.batch import execute
 from gatebook.projections.bookkeeping import Standing
-from gatebook.projections.errors import FoldFailed, SwitchedMeanwhile
+from gatebook.projections.errors import EventUnreadable, FoldFailed, SwitchedMeanwhile
 from gatebook.projections.feed import Readable, SharedReading, Taken, take
 from gatebook.projections.ports import ProjectionStore, Reader
 from gatebook.projections.projection import Projection
@@ -34,6 +36,10 @@ class _Stopped(Exception):
     """The follower was asked to end while it built a projection."""
 
 
+class GaveWay(Exception):
+    """There is an event that only a newer program can read: its follower may take over."""
+
+
 class Follower:
     """Follows the log for the projections that are not inline.
 
@@ -43,7 +49,10 @@ class Follower:
     def __init__(
         self, store: ProjectionStore, projections: Sequence[Projection], clock: Clock
     ) -> None:
+        """`gives_way` may be set: then an event that cannot be read ends `run` before it halts."""
         self._store = store
+        self.gives_way = False
+        self._known = {p.name: p.version for p in projections}
         self._projections = [p for p in projections if not p.inline]
         self._clock = clock
         self._seen = 0
@@ -54,11 +63,11 @@ class Follower:
         on_trouble: Callable[[Exception], object] = lambda _error: None,
         idle: float = 0.5,
     ) -> None:
-        """Follows until `stop` is set, which it notices within `idle` seconds.
+        """Follows until `stop` is set, which it notices within `idle` seconds, or it gives way.
 
         Halted projections are tried again first, those of another version or far behind are built
         anew. `on_trouble` is told of whatever fails beside an event, a store that is gone first of
-        all; then it waits and goes on.
+        all; then it waits and goes on. Raises GaveWay.
         """
         prepared = False
         while not stop.is_set():
@@ -71,6 +80,8 @@ class Follower:
                 stop.wait(PAUSE)
             except _Stopped:
                 return
+            except GaveWay:
+                raise
             except Exception as error:
                 on_trouble(error)
                 stop.wait(1.0)
@@ -78,17 +89,41 @@ class Follower:
     def prepare(self, stop: threading.Event | None = None) -> None:
         """Lets halted projections try again, and builds anew what following would not mend.
 
-        A build that `stop` interrupts goes on at the next start.
+        What a newer program built is left alone, and what halted at an event that cannot be read
+        stays so. A build that `stop` interrupts goes on at the next start.
         """
         for projection in self._projections:
+            with self._store.reading() as reader:
+                at = bookkeeping.standing(reader, projection.name)
+                head = reader.head()
+                hopeless = at is not None and _stops_at_unreadable(reader, at)
+            if at is None or at.version > projection.version or hopeless:
+                continue
             with self._store.writing() as tx:
                 bookkeeping.resume(tx, projection.name)
-                at = bookkeeping.standing(tx, projection.name)
-                head = tx.head()
-            if at is None:
-                continue
             if at.version != projection.version or head - at.position > FAR_BEHIND:
                 self._rebuild(projection, at, stop)
+
+    def superseded(self) -> bool:
+        """Whether a newer program built a read model: its follower is to follow, not this one."""
+        with self._store.reading() as reader:
+            found = bookkeeping.standings(reader)
+        return any(found[name].version > v for name, v in self._known.items() if name in found)
+
+    def stuck(self) -> bool:
+        """Whether a projection halted at an event that only a newer program can read."""
+        with self._store.reading() as reader:
+            found = bookkeeping.standings(reader).values()
+            return any(_stops_at_unreadable(reader, at) for at in found)
+
+    def upgrade(self, stop: threading.Event | None = None) -> None:
+        """Builds anew what an older program built, beside its follower, which then gives way."""
+        for projection in self._projections:
+            with self._store.reading() as reader:
+                at = bookkeeping.standing(reader, projection.name)
+            if at is not None and at.version < projection.version:
+                with contextlib.suppress(_Stopped):
+                    self._rebuild(projection, at, stop)
 
     def _rebuild(self, projection: Projection, at: Standing, stop: threading.Event | None) -> None:
         def go_on(_done: int, _total: int) -> None:
@@ -192,8 +227,21 @@ class Follower:
         return moved
 
     def _halt(self, projection: Projection, at: Standing, failure: FoldFailed) -> None:
+        if self.gives_way and isinstance(failure, EventUnreadable):
+            raise GaveWay(str(failure))
         with self._store.writing() as tx:
             bookkeeping.halt(tx, projection.name, at.generation, failure.position, failure.reason)
+
+
+def _stops_at_unreadable(reader: Reader, at: Standing) -> bool:
+    """Whether it halted where this program cannot read on either."""
+    if at.status != "halted" or at.error_position is None:
+        return False
+    try:
+        reader.read_sealed(at.error_position - 1, 1, at.error_position)
+    except UnreadableEvent:
+        return True
+    return False
 
 
 def _take(reader: Reader, log: Readable, projection: Projection, at: Standing, limit: int) -> Taken:

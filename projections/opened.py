@@ -61,16 +61,18 @@ class Opened:
     def forget(self) -> None:
         """Drops all that was opened."""
         with self._guard:
-            self._cache.clear()
+            self._cache = {}
 
     def _events(self, positions: Collection[int]) -> dict[int, Event]:
-        known = {place: self._cache[place] for place in positions if place in self._cache}
+        cache = self._cache
+        known = {place: cache[place] for place in positions if place in cache}
         missing = [place for place in positions if place not in known]
         if missing:
             read = {one.position: one.event for one in self._log.events(missing)}
             with self._guard:
-                if len(self._cache) + len(read) > CACHED:
-                    self._cache.clear()
-                self._cache.update(read)
+                if cache is self._cache:  # else it may be of somebody who was erased meanwhile
+                    if len(cache) + len(read) > CACHED:
+                        self._cache = {}
+                    self._cache.update(read)
             known |= read
         return known

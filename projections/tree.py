@@ -6,6 +6,7 @@ which also moves the size on from where it was read. Whoever comes second change
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -67,7 +68,7 @@ class Tower:
         for row in rows:
             if row[0] != self.size + 1:
                 raise LogUnlikeTree(f"event {self.size + 1} is missing from the log")
-            self._add(leaf_hash(entry_of(row)), full)
+            self._add(_hashed(row), full)
             self.size += 1
         return Growth(before, self.size, full | self._open_tiles())
 
@@ -96,6 +97,13 @@ class Tower:
         """The root over all that was taken in."""
         open_tiles = self._open_tiles()
         return root(self.size, Subtrees(lambda level, index: open_tiles[level, index]))
+
+
+def _hashed(row: RawRow) -> bytes:
+    try:
+        return leaf_hash(entry_of(row))
+    except (struct.error, ArithmeticError, AttributeError, TypeError, ValueError) as error:
+        raise LogUnlikeTree(f"event {row[0]} has a value that no leaf can hold") from error
 
 
 def _folded(hashes: bytes) -> bytes:

@@ -66,12 +66,13 @@ def scan(store: TreeStore, progress: Progress) -> Scan:
     return Scan(tower.size, tower.root(), compared, wrong_heads, wrong_tiles)
 
 
-def rebuild(store: TreeStore, progress: Progress) -> Scan:
+def rebuild(store: TreeStore, progress: Progress, stands: Callable[[], bool]) -> Scan:
     """Writes anew every tile that is not what the log hashes to, and lets signing go on.
 
     First everything is compared: raises TreeRefuted, with nothing changed, when the log does not
-    hash to every head that was signed. A crash leaves some tiles mended; doing it again is
-    harmless.
+    hash to every head that was signed; and once the tiles are mended, when `stands` says that
+    signing stopped for a head that is not of this log: an operator has to give that up by name. A
+    crash leaves some tiles mended; doing it again is harmless.
     """
     found = scan(store, progress)
     if found.wrong_heads:
@@ -85,6 +86,12 @@ def rebuild(store: TreeStore, progress: Progress) -> Scan:
                 _mend(tx, growth)
     with store.writing() as tx:
         tables.mend_size(tx, found.events)
+    if stands():
+        raise TreeRefuted(
+            f"the tree is what the log hashes to, and still nothing is signed: "
+            f"{tables.state(store).halted}"
+        )
+    with store.writing() as tx:
         tables.halt(tx, None)
     return found
 

@@ -21,6 +21,9 @@ KEPT: Final = 1_000
 HOUR: Final = 3_600_000_000
 PRUNED_AT_ONCE: Final = 500
 
+DAMAGED: Final = "the tree beside the log is damaged"
+"""How the reason begins when signing stopped for the tables here, and not for a head."""
+
 _INTEGER: dict[Dialect, str] = {"sqlite": "INTEGER", "postgresql": "BIGINT"}
 _BYTES: dict[Dialect, str] = {"sqlite": "BLOB", "postgresql": "BYTEA"}
 _STRICT: dict[Dialect, str] = {"sqlite": " STRICT", "postgresql": ""}
@@ -31,6 +34,11 @@ class State(msgspec.Struct, frozen=True):
 
     size: int
     halted: str | None
+
+    @property
+    def in_conflict(self) -> bool:
+        """Whether signing stopped for a head that is not of this log."""
+        return self.halted is not None and not self.halted.startswith(DAMAGED)
 
 
 class Head(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ from eventsourcing.persistence import IntegrityError
 from gatebook.domain import checkpoints
 from gatebook.domain.application.core import By, Gatebook
 from gatebook.domain.envelope import Entry
-from gatebook.store.checkpoints import CheckpointKey, VerifierKey
+from gatebook.store.checkpoints import CheckpointKey, NoteRefused, VerifierKey
 from gatebook.store.keyring import Keyring
 from gatebook.store.log import Log
 
@@ -20,10 +20,21 @@ def checkpoint_key(keyring: Keyring) -> CheckpointKey:
 
 
 def recorded_keys(log: Log) -> dict[str, VerifierKey]:
-    """Every key that heads of this log were ever signed with, by origin."""
+    """Every key that heads of this log were ever signed with, by origin.
+
+    Whoever writes to the database can add an event, but not one that takes a key's name away.
+    """
     found = (recorded.event for recorded in log.stream(checkpoints.STREAM_ID))
     created = (one for one in found if isinstance(one, checkpoints.CheckpointKeyCreated))
-    return {one.origin: VerifierKey.parse(one.verifier_key) for one in created}
+    return {key.origin: key for one in created if (key := _genuine(one.verifier_key)) is not None}
+
+
+def _genuine(written: str) -> VerifierKey | None:
+    try:
+        key = VerifierKey.parse(written)
+    except NoteRefused:
+        return None
+    return key if key.bears_its_own_name else None
 
 
 def announce(app: Gatebook, log: Log, key: VerifierKey, by: By, now: int) -> None:

@@ -54,6 +54,11 @@ class VerifierKey(msgspec.Struct, frozen=True):
         """The four bytes that go before each signature."""
         return sha256(self.origin.encode() + b"\n" + ED25519 + self.public).digest()[:4]
 
+    @property
+    def bears_its_own_name(self) -> bool:
+        """Whether it is named as a key of Gatebook is: nobody can give that name to another."""
+        return self.origin == origin_of(self.public)
+
     def __str__(self) -> str:
         """In the form of signed-note: `origin+id+key`."""
         return f"{self.origin}+{self.id.hex()}+{b64encode(ED25519 + self.public).decode()}"
@@ -90,13 +95,18 @@ class CheckpointKey:
         """`seed`: 32 bytes."""
         self._private = Ed25519PrivateKey.from_private_bytes(seed)
         public = self._private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-        self.verifier = VerifierKey(f"gatebook/{sha256(public).hexdigest()[:32]}", public)
+        self.verifier = VerifierKey(origin_of(public), public)
 
     def sign(self, size: int, root: bytes) -> str:
         """The note of a head."""
         text = Checkpoint(self.verifier.origin, size, root).text
         signature = self.verifier.id + self._private.sign(text.encode())
         return f"{text}\n{DASH}{self.verifier.origin} {b64encode(signature).decode()}\n"
+
+
+def origin_of(public: bytes) -> str:
+    """The name of a key of Gatebook."""
+    return f"gatebook/{sha256(public).hexdigest()[:32]}"
 
 
 def parse(note: str) -> tuple[Checkpoint, list[tuple[str, bytes]]]:

@@ -7,6 +7,8 @@ own machine. Its complaints quote words of a share, so they are never passed on.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import re
 from collections.abc import Sequence
 from typing import Final
@@ -18,6 +20,9 @@ from gatebook.store.master_record import KEY_BYTES, MasterKey
 
 MOST: Final = 16
 """Shares of one set, as the standard has it."""
+
+MOST_TRIES: Final = 2_000
+"""Choices of shares that are tried when some are forged."""
 
 _WORDS: Final = "words:"
 _WORD: Final = re.compile(r"[a-z]+")
@@ -86,20 +91,31 @@ def join(texts: Sequence[tuple[str, str]]) -> Recovered:
             f"{strange[0]} is of the set {shares[strange[0]].identifier}, "
             f"the first one of the set {first.identifier}: their shares do not go together"
         )
+    if first.member_threshold < 2 or any(
+        share.group_parameters() != first.group_parameters() for share in shares.values()
+    ):
+        raise BadShares("these shares do not agree how many are needed: one of them is forged")
     distinct = {share.index: share for share in shares.values()}
     if len(distinct) < first.member_threshold:
         raise BadShares(
             f"the set {first.identifier} needs {first.member_threshold} different shares; "
             f"here are {len(distinct)}"
         )
-    enough = list(distinct.values())[: first.member_threshold]
-    try:
-        key = combine_mnemonics([share.mnemonic() for share in enough])
-    except MnemonicError:
-        raise BadShares("these shares do not add up to a key") from None
+    key = _combined(list(shares.values()), first.member_threshold)
     if len(key) != KEY_BYTES:
         raise BadShares("these are shares of something else than a master key")
     return Recovered(MasterKey.of(key), first.member_threshold)
+
+
+def _combined(shares: Sequence[Share], threshold: int) -> bytes:
+    """The secret of any that add up: with more than are needed a forged one does no harm.
+
+    The standard keeps a digest in the secret, so that what does not add up is known.
+    """
+    for chosen in itertools.islice(itertools.combinations(shares, threshold), MOST_TRIES):
+        with contextlib.suppress(MnemonicError):
+            return bytes(combine_mnemonics([share.mnemonic() for share in chosen]))
+    raise BadShares("these shares do not add up to a key")
 
 
 def _share(name: str, text: str) -> Share:

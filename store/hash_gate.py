@@ -66,7 +66,7 @@ class HashGate:
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
             for path in self._paths:
-                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                descriptor = _opened(path)
                 try:
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
@@ -75,3 +75,13 @@ class HashGate:
                     return descriptor
             time.sleep(POLL)
         raise Overloaded("Too many sign-ins are waiting. Try again shortly.", 5)
+
+
+def _opened(path: Path) -> int:
+    """The lock file, which is made again if somebody tidied it away."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o600)
+    except FileNotFoundError:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return os.open(path, flags, 0o600)

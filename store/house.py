@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hmac
 import os
+import time
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from eventsourcing.persistence import PersistenceError
 
@@ -53,6 +54,13 @@ from gatebook.store.signing import JwsSigner, PublicKey, Verifier
 from gatebook.store.system import SystemClock, SystemIds
 from gatebook.store.throttle import Throttle, buckets_of
 
+FORGET_FOR: Final = 75.0
+"""Seconds after an erasure in which nothing personal is remembered from one second to the next.
+
+The key goes after the event, within a minute even if that process died between the two: until
+then what was forgotten could be opened once more.
+"""
+
 
 def _silent(_name: str, _done: int, _total: int) -> None:
     pass
@@ -90,6 +98,7 @@ class House(Commands):
         self.pre_logins = PreLogins(self.keyring, self.clock, self.ids)
         self.guesses = Reservations(self.store, self.clock, self.ids, settings.sign_in_queue)
         self._erasures = -1
+        self._forget_until = 0.0
         self._wire_checks()
         self._wire_commands()
         self.masters.watch(self.notice_erasures)
@@ -211,9 +220,11 @@ class House(Commands):
         """
         erasures = self.access.erasures()
         if erasures != self._erasures:
+            self._erasures = erasures
+            self._forget_until = time.monotonic() + FORGET_FOR
+        if time.monotonic() < self._forget_until:
             self.keyring.forget_subjects()
             self.opened.forget()
-            self._erasures = erasures
 
     def source_of(self, recorded: Recorded) -> Source | None:
         """Where a recorded request came from; None when there was none, or it is erased."""

@@ -10,7 +10,6 @@ from uuid import UUID
 
 from gatebook.domain import attempts
 from gatebook.domain.application.core import DAY, HOUR
-from gatebook.domain.application.tries import NOBODY
 from gatebook.domain.envelope import Entry
 from gatebook.store.house import House, system
 from gatebook.store.key_duties import tend_signing_keys
@@ -62,7 +61,7 @@ def summarise_refusals(house: House, now: int) -> None:
     for subject, count, first_at, last_at in house.refused.before(now // HOUR):
         account_id, method = UUID(bytes=subject[:16]), subject[16:].decode()
         counter = attempts.Counter(account_id, cast("attempts.Method", method))
-        nobody = account_id == NOBODY
+        nobody = house.access.account(account_id, now) is None  # nor has one who is no account
         stream_id = attempts.unknown_stream_id(first_at // HOUR) if nobody else counter.stream_id
         event = attempts.LoginRefusedWhileLocked(
             account_id=None if nobody else account_id,

@@ -19,6 +19,9 @@ def tend_signing_keys(house: House, now: int) -> None:
     A crash between two steps leaves the next one to the next turn.
     """
     tokens = house.settings.tokens
+    if all(view.status != "active" for view in house.keys.all(now)):
+        # A clock that was ahead has ended the key of today for one that signs in days to come.
+        house.keys.rotate(system(), lead=0)
     house.keys.rotate_if_due(system(), age=int(tokens.signing_key_age))
     for kid in house.keys.superseded(now - STILL_SIGNS):
         if house.keyring.has(f"signing:{kid}"):

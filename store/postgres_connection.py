@@ -56,6 +56,8 @@ class Address:
                 kept.append(part)
         if not _SCHEMA.fullmatch(schema):
             raise StoreRefused(f"{schema!r} cannot be a schema: use a-z, 0-9 and _, 41 at most")
+        if base.count("@") > 1:  # libpq would quote what is behind the first as the host's name
+            raise StoreRefused("the store's address has more than one @: write %40 in a password")
         conninfo = f"{base}?{'&'.join(kept)}" if kept else base
         try:
             conninfo_to_dict(conninfo)

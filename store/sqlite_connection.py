@@ -69,13 +69,14 @@ def connect(path: str, *pragmas: str) -> sqlite3.Connection:
             timeout=BUSY_MILLISECONDS / 1000,
         )
     except sqlite3.Error as error:
-        raise translated(error) from error
+        raise StoreUnavailable(f"{path} cannot be opened: {error}") from error
     try:
         for pragma in (*_PRAGMAS, *pragmas):
             connection.execute(f"PRAGMA {pragma}")
     except sqlite3.Error as error:
         connection.close()
-        raise translated(error) from error
+        refused = translated(error)
+        raise type(refused)(f"{path}: {refused}") from error
     return connection
 
 

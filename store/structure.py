@@ -12,6 +12,8 @@ from eventsourcing.persistence import PersistenceError
 from gatebook.domain.event import UnreadableEvent
 from gatebook.projections.engine import status
 from gatebook.projections.registry import PROJECTIONS
+from gatebook.projections.rows import text
+from gatebook.store import log_schema
 from gatebook.store.house import House
 from gatebook.store.key_rows import key_rows
 from gatebook.store.log import Log
@@ -27,6 +29,12 @@ _VERSIONS = (
     "WHERE version <> coalesce(before + 1, CASE version WHEN 0 THEN 0 ELSE 1 END) "
     "ORDER BY position LIMIT 1"
 )
+
+_TRIGGERS = {
+    "sqlite": "SELECT sql FROM sqlite_schema WHERE type = 'trigger' AND lower(tbl_name) = 'log'",
+    "postgresql": "SELECT tgname || CASE tgenabled WHEN 'O' THEN ' enabled' ELSE ' off' END "
+    "FROM pg_trigger WHERE tgrelid = 'log'::regclass AND NOT tgisinternal",
+}
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -46,6 +54,7 @@ def findings(house: House, tell: Callable[[int, int], None]) -> Iterator[Finding
         yield from _database(reader)
         yield from _events(reader, tell)
         yield from _streams(reader)
+        yield from _guards(reader)
     yield from _keyring(house)
     yield from _read_models(house.store)
 
@@ -55,6 +64,19 @@ def _database(reader: LogReader) -> Iterator[Finding]:
         for (said,) in reader.query("PRAGMA integrity_check(10)"):
             if said != "ok":
                 yield Finding("database", str(said))
+
+
+def _guards(reader: LogReader) -> Iterator[Finding]:
+    """The log's triggers have to be ours: another one could leave out an event as it is written."""
+    found = {text(row[0]).strip() for row in reader.query(_TRIGGERS[reader.dialect])}
+    made = [one.strip() for one in log_schema.DDL[reader.dialect]]
+    expected = {one for one in made if one.startswith("CREATE TRIGGER")}
+    if reader.dialect == "postgresql":
+        expected = {f"{one.split()[2]} enabled" for one in expected}
+    for one in sorted(found ^ expected):
+        what = "is not Gatebook's" if one in found else "is missing, off or changed"
+        name = one.removeprefix("CREATE TRIGGER").split()[0]
+        yield Finding("database", f"the trigger {name} of the log {what}")
 
 
 def _events(reader: LogReader, tell: Callable[[int, int], None]) -> Iterator[Finding]:

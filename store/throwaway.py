@@ -24,7 +24,6 @@ class ThrowawayFile:
         self._schema = schema
         self._connection: sqlite3.Connection | None = None
         self._opened: tuple[int, int] | None = None
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def usable(self) -> sqlite3.Connection:
         """The connection to the file that stands at the path now."""
@@ -46,6 +45,7 @@ class ThrowawayFile:
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
 
     def _open(self) -> sqlite3.Connection:
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         connection = sqlite3.connect(
             self.path, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS

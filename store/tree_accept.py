@@ -13,7 +13,7 @@ from gatebook.projections import tree_tables as tables
 from gatebook.store.checkpoint_key import recorded_keys
 from gatebook.store.house import House
 from gatebook.store.tree_heads import STORE, Conflict, own_conflict, witness_conflict
-from gatebook.store.witness import Witness, signed_by
+from gatebook.store.witness import Witness
 from gatebook.store.witnesses import witnesses_of
 
 
@@ -59,7 +59,7 @@ def _conflict(house: House, witness: Witness | None) -> Conflict | None:
     keys = recorded_keys(house.store)
     if witness is None:
         return own_conflict(house.store, keys)
-    return witness_conflict(house.store, witness, signed_by(keys, witness.look().notes))
+    return witness_conflict(house.store, witness, witness.heads(keys)[0])
 
 
 def _witness(house: House, named: str) -> Witness:

@@ -25,6 +25,12 @@ class Conflict(msgspec.Struct, frozen=True):
     checkpoint: Checkpoint
     reason: str
 
+    @property
+    def halt(self) -> str:
+        """Why nothing is signed, and what there is to do."""
+        told = "find out why (gatebook audit verify); to go on without it: gatebook audit witness"
+        return f"{self.reason}; {told} --accept {self.witness} --reason TEXT"
+
 
 def own_conflict(log: Log, keys: Mapping[str, VerifierKey]) -> Conflict | None:
     """Whether the newest head beside the log is of this log.
@@ -62,6 +68,11 @@ def _conflict(log: Log, name: str, given: Checkpoint) -> Conflict | None:
     if _root(log, given.size) != given.root:
         return Conflict(name, given, f"{held}, which is not of this log")
     return None
+
+
+def is_of(log: Log, size: int, given: bytes) -> bool:
+    """Whether the log comes to a root at a size. Raises TilesDamaged."""
+    return size <= log.head() and _root(log, size) == given
 
 
 def _root(log: Log, wanted: int) -> bytes:

@@ -80,6 +80,7 @@ class TreeSigner:
         self._key = checkpoint_key(house.keyring)
         announce(house.app, self._store, self._key.verifier, system(), house.clock.now())
         keys = recorded_keys(self._store)
+        self._witnesses.begin(keys)
         conflict = own_conflict(self._store, keys)
         if conflict is not None:
             self._conflict(conflict)
@@ -87,7 +88,6 @@ class TreeSigner:
         self._keeper.load()
         head = tables.newest_head(self._store)
         self._signed = head.size if head is not None else 0
-        self._witnesses.begin(keys)
         return self._level(go_on, 0)
 
     def _level(self, go_on: Callable[[], bool], short_of: int) -> bool:
@@ -129,7 +129,7 @@ class TreeSigner:
 
     def _conflict(self, conflict: Conflict) -> None:
         """Stops first: a log that was cut may take no event until its read models are rebuilt."""
-        self._halt(conflict.reason)
+        self._halt(conflict.halt)
         self._record(conflict)
 
     def _stay_halted(self) -> None:
@@ -139,8 +139,8 @@ class TreeSigner:
             return
         try:
             keys = recorded_keys(self._store)
-            conflict = own_conflict(self._store, keys)
             self._witnesses.begin(keys)
+            conflict = own_conflict(self._store, keys)
             for witness, found in self._witnesses.changed() if conflict is None else ():
                 conflict = conflict or witness_conflict(self._store, witness, found)
         except (TilesDamaged, WitnessDamaged):
@@ -174,7 +174,7 @@ class TreeSigner:
         if conflict is not None:
             self._conflict(conflict)
         else:
-            self._halt(f"the tree beside the log is damaged: {error}")
+            self._halt(f"{tables.DAMAGED}: {error}; mend it: gatebook projection rebuild tree")
 
     def _halt(self, reason: str) -> None:
         self._keeper.forget()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -46,6 +47,8 @@ class Witness:
         self.name = name
         self.path = path
         self._left: Mark | None = None
+        self._is_read = False
+        self._damage: tuple[Mark | None, str] = (None, "")
 
     def changed(self) -> bool:
         """Whether the file is not as this object left it. Raises OSError."""
@@ -56,11 +59,41 @@ class Witness:
         mark = self._mark()
         if mark is None:
             return Looked([], b"")
-        with self.path.open("rb") as file:
+        with os.fdopen(_opened(self.path, os.O_RDONLY), "rb") as file:
             file.seek(max(0, mark[1] - TAIL))
             found = looked(file.read(TAIL + 1), whole=mark[1] <= TAIL)
         self._left = mark
         return found
+
+    def heads(self, keys: Mapping[str, VerifierKey]) -> tuple[list[Checkpoint], bytes]:
+        """What its last heads that these keys signed say, and a note that was half written.
+
+        The first time the largest of the whole file is among them: whoever may append could have
+        put others' or older ones behind it. Raises WitnessDamaged, OSError.
+        """
+        found = self.look()
+        heads = signed_by(keys, found.notes)
+        if not self._is_read and self._left is not None and self._left[1] > TAIL:
+            heads = signed_by(keys, self._largest(self._left, keys)) + heads
+        self._is_read = True
+        if found.notes and not heads:
+            raise WitnessDamaged("it holds heads of another log, and none of this one")
+        return heads, found.torn
+
+    def _largest(self, mark: Mark, keys: Mapping[str, VerifierKey]) -> list[str]:
+        """The note of the most events in all of the file; what is damaged is not read twice."""
+        if self._damage[0] == mark:
+            raise WitnessDamaged(self._damage[1])
+        largest, most = "", -1
+        try:
+            for note in all_notes(self.path):
+                origin, size, _rest = note.split("\n", 2)
+                if int(size) > most and origin in keys:
+                    largest, most = note, int(size)
+        except WitnessDamaged as error:
+            self._damage = mark, str(error)
+            raise
+        return [largest] if largest else []
 
     def append(self, note: str, torn: bytes = b"") -> None:
         """Adds a head behind a torn part of itself, durable on return. Raises OSError.
@@ -70,7 +103,7 @@ class Witness:
         if not self.path.exists():
             create_private_file(str(self.path))
         written = note.encode().removeprefix(torn)
-        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        descriptor = _opened(self.path, os.O_WRONLY | os.O_APPEND)
         try:
             while written:
                 written = written[os.write(descriptor, written) :]
@@ -96,6 +129,15 @@ class Witness:
         return found.st_ino, found.st_size, found.st_mtime_ns
 
 
+def _opened(path: Path, flags: int) -> int:
+    """A descriptor of a file. Raises WitnessDamaged for a pipe, which would keep us for ever."""
+    descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise WitnessDamaged("it is not a file")
+
+
 def looked(content: bytes, *, whole: bool) -> Looked:
     """The notes of a file, or of its end. Raises WitnessDamaged for what is none.
 
@@ -118,7 +160,7 @@ def looked(content: bytes, *, whole: bool) -> Looked:
 def all_notes(path: Path) -> Iterator[str]:
     """Every head of a file, oldest first, a part of the file at a time. Raises WitnessDamaged."""
     left = b""
-    with path.open("rb") as file:
+    with os.fdopen(_opened(path, os.O_RDONLY), "rb") as file:
         while part := file.read(TAIL):
             left += part
             reached = 0

@@ -8,7 +8,7 @@ from gatebook.projections import tree_tables as tables
 from gatebook.store.checkpoints import Checkpoint, VerifierKey
 from gatebook.store.house import House
 from gatebook.store.settings import Settings
-from gatebook.store.witness import Witness, WitnessDamaged, signed_by
+from gatebook.store.witness import Witness, WitnessDamaged
 
 
 def witnesses_of(settings: Settings) -> list[Witness]:
@@ -57,13 +57,12 @@ class Witnesses:
             try:
                 if one.readable and not one.witness.changed():
                     continue
-                found = one.witness.look()
-                heads = signed_by(self._keys, found.notes)
+                heads, torn = one.witness.heads(self._keys)
             except (WitnessDamaged, OSError) as error:
                 one.readable, one.has = False, -1
                 self._tell(one, f"cannot be read: {_words(error)}")
                 continue
-            one.readable, one.torn = True, found.torn
+            one.readable, one.torn = True, torn
             one.has = heads[-1].size if heads else -1
             yield one.witness, heads
 

@@ -50,11 +50,14 @@ def verify_(desk: Desk, files: tuple[str, ...], given: tuple[str, ...]) -> int:
     settings = desk.settings()
     check_exists(settings)
     kept = [str(settings.path(name)) for name in settings.audit.witness_files]
-    there = [path for path in kept if Path(path).exists()]
+    there = [path for path in kept if Path(path).is_file()]
     with failures():
         keys = [verify.read_key(one) for one in given] or [key_of(settings)]
-        named = verify.read_files(dict.fromkeys([*files, *there]))
-        report = verify.verify(settings.store_url, keys, named, tell(desk))
+        given_files = verify.read_files(dict.fromkeys(files))
+        witnesses = verify.read_files(path for path in dict.fromkeys(there) if path not in files)
+        report = verify.verify(
+            settings.store_url, keys, given_files, tell(desk), witnesses=witnesses
+        )
     report.warnings += [f"the witness {path} is not there" for path in kept if path not in there]
     say(desk, report)
     return 0 if report.ok else 1

@@ -18,7 +18,7 @@ from gatebook.store.checkpoint_key import recorded_keys
 from gatebook.store.house import House
 from gatebook.store.tree_accept import NothingToAccept, accept
 from gatebook.store.tree_heads import witness_conflict
-from gatebook.store.witness import Witness, WitnessDamaged, all_notes, signed_by
+from gatebook.store.witness import Witness, WitnessDamaged, all_notes
 from gatebook.store.witnesses import witnesses_of
 from gatebook.tools.desk import Desk, Failed, local_user
 
@@ -84,7 +84,7 @@ def _compared(house: House, one: Witness) -> dict[str, Any]:
             heads += 1
             newest = note
         written = _time(one.path.stat().st_mtime)
-        conflict = witness_conflict(house.store, one, signed_by(keys, one.look().notes))
+        conflict = witness_conflict(house.store, one, one.heads(keys)[0])
         if conflict is not None:
             verdict, agrees = conflict.reason, False
     except FileNotFoundError:

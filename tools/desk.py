@@ -71,11 +71,13 @@ class Desk:
         return Settings.load(self.config)
 
     @contextmanager
-    def house(self, *, accept_shorter_log: bool = False) -> Iterator[House]:
+    def house(
+        self, *, accept_shorter_log: bool = False, accept_newer: bool = False
+    ) -> Iterator[House]:
         """The store, opened directly."""
         house = open_house(self.settings())
         try:
-            house.prepare(accept_shorter_log=accept_shorter_log)
+            house.prepare(accept_shorter_log=accept_shorter_log, accept_newer=accept_newer)
             yield house
         finally:
             house.close()

@@ -83,13 +83,29 @@ def status(desk: Desk) -> int:
     is_flag=True,
     help="Go on though read models have seen events that the log does not have.",
 )
+@click.option(
+    "--accept-newer",
+    "newer",
+    is_flag=True,
+    help="Go back: build anew what a newer program built, for good.",
+)
 @click.pass_obj
-def rebuild_(desk: Desk, names: tuple[str, ...], everything: bool, dry: bool, accept: bool) -> int:
+def rebuild_(
+    desk: Desk,
+    names: tuple[str, ...],
+    everything: bool,
+    dry: bool,
+    accept: bool,
+    newer: bool,
+) -> int:
     """Build a new generation beside the old one, then switch. A server may go on meanwhile."""
     desk.offline_only("projection rebuild")
     chosen = _chosen(names, everything)
     results: list[dict[str, Any]] = []
-    with desk.house(accept_shorter_log=accept) as house, _progress(desk) as bar:
+    with (
+        desk.house(accept_shorter_log=accept, accept_newer=newer) as house,
+        _progress(desk) as bar,
+    ):
         for one in chosen:
             with _failures():
                 results.append(_rebuilt(house, one, bar(one.name), dry=dry))

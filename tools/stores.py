@@ -28,7 +28,7 @@ from gatebook.store.new_store import check_no_log
 from gatebook.store.opening import POSTGRESQL, SQLITE, sqlite_path
 from gatebook.store.settings import Settings
 from gatebook.store.system import SystemClock
-from gatebook.tools import verify
+from gatebook.tools import migrations, verify
 from gatebook.tools.audit_verify import CHECKPOINT_KEY, failures, opened_keyring
 from gatebook.tools.desk import Desk, Failed, local_user, plain
 
@@ -38,6 +38,10 @@ Tell = Callable[[int, int], None]
 @click.group()
 def store() -> None:
     """The log's database: what it is, whether it is sound, its copies."""
+
+
+for command in migrations.COMMANDS:
+    store.add_command(command)
 
 
 @store.command()
@@ -162,6 +166,8 @@ def _check(desk: Desk, file: str, key: verify.Key | None) -> None:
     wrong = [one for one in report.problems if one.kind != "unproven"]
     if wrong:
         raise Failed(plain(f"{file} is not restored: {wrong[0].message}"))
+    if report.uncovered and report.heads:
+        desk.say(f"No signed head vouches for the newest {report.uncovered} events of the backup.")
     if not report.heads:
         desk.say("The backup holds no signed head: only its structure was checked.")
 
@@ -208,9 +214,11 @@ def _absolute(settings: Settings, url: str) -> str:
 
 
 def _shown(url: str) -> str:
-    """A URL without who signs in to it, and with what password."""
-    scheme, mark, rest = url.partition("://")
-    return f"{scheme}{mark}{rest.rpartition('@')[2]}"
+    """A URL without who signs in to it, and with what password: either may be in the query."""
+    base, _, query = url.partition("?")
+    scheme, mark, rest = base.partition("://")
+    schema = "&".join(part for part in query.split("&") if part.startswith("schema="))
+    return f"{scheme}{mark}{rest.rpartition('@')[2]}{f'?{schema}' if schema else ''}"
 
 
 @contextmanager

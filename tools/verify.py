@@ -31,15 +31,24 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+try:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+except ImportError:
+    if __name__ != "__main__":
+        raise
+    print("verify: cryptography is not installed: pip install cryptography", file=sys.stderr)
+    sys.exit(3)  # not 1, which says that something is wrong with the log
 
-TILE, DASH, TABLE = 256, "\N{EM DASH} ", "tree_heads"
+TILE, DASH, TABLE = 256, "\N{EM DASH} ", "the log's own database"
 COLUMNS = "position, recorded_at, stream_id, version, topic, metadata, payload"
 EVENTS = f"SELECT {COLUMNS} FROM log ORDER BY position"  # noqa: S608 - a constant
 LAST = "SELECT max(position) FROM log"
 HEADS = "SELECT size, root, note FROM tree_heads ORDER BY size"
-TILES = "SELECT tile, hashes FROM tree_tiles WHERE level = 0 ORDER BY tile"
+TILES = "SELECT tile, substr(hashes, 1, 8192) FROM tree_tiles WHERE level = 0 ORDER BY tile"
+OURS = ("log", "tree_heads", "tree_tiles")
+LONGEST = 16_384  # characters of a note
+UNSIGNED = "it is not signed with the key that was given"
 _FIXED = struct.Struct(">BBQq16sQ")
 _BODY = re.compile(r"[^\n]+\n(0|[1-9][0-9]{0,18})\n([A-Za-z0-9+/]{43}=)", re.ASCII)
 
@@ -48,6 +57,16 @@ Query = Callable[[str], Iterator[Row]]
 """Rows of a statement, streamed; all of them see one snapshot. A missing table has no rows."""
 Tell = Callable[[int, int], None]
 """Told (done, total) while events are read."""
+
+
+@dataclass(frozen=True)
+class Database:
+    """`disguised`: tables of ours that are something else, which may show others another log."""
+
+    query: Query
+    disguised: list[str]
+    damage: Callable[[], Iterator[str]]  # what the log's indexes have that its rows have not
+    lacks: str = ""  # what else should be there, if the log turns out to be short
 
 
 class Unreadable(Exception):
@@ -65,6 +84,24 @@ class Problem:
 
 
 @dataclass
+class Source:
+    """Where heads were read: how many of them count, and of how many events the newest is.
+
+    `seen` were whole; `strange` of those are not signed with a key that was given.
+    """
+
+    place: str
+    seen: int = 0
+    heads: int = 0
+    newest: int = 0
+    strange: int = 0
+
+    def __str__(self) -> str:
+        newest = f", the newest is of {self.newest:,} events" if self.heads else ""
+        return f"{self.place}: of {self.seen:,} heads {self.heads:,} count{newest}"
+
+
+@dataclass
 class Report:
     """What was covered, and what was found."""
 
@@ -77,6 +114,7 @@ class Report:
     seconds: float = 0.0
     problems: list[Problem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    sources: list[Source] = field(default_factory=list)
     ok: bool = False
     first_bad: int | None = None
     last_bad: int | None = None
@@ -93,6 +131,7 @@ class Report:
             f"events: {self.events:,}, {self.events / self.seconds:,.0f} a second",
             f"signed heads: {self.heads:,}, of which {self.agreeing:,} agree; the newest is of "
             f"{self.newest_head:,} events",
+            *(f"  {one}" for one in self.sources if one.place != TABLE),
             f"events newer than that, which no head covers: {self.uncovered:,}",
             *(f"note: {one}" for one in self.warnings),
             *(f"WRONG: {one.message}" for one in self.problems),
@@ -211,15 +250,18 @@ class Key:
                 continue
             except InvalidSignature:
                 return "its signature is false"
-        return "it is not signed with the key that was given"
+        return UNSIGNED
 
 
 class Verifier:
     """One pass over the log, once the heads are taken in."""
 
-    def __init__(self, keys: list[Key]) -> None:
+    def __init__(self, keys: list[Key], upto: int | None = None) -> None:
+        """`upto`: the last event that is looked at, and the largest head."""
         self.report = Report([key.origin for key in keys])
         self._keys = keys
+        self._upto = upto
+        self._sources: dict[str, Source] = {}
         self._heads: dict[int, dict[bytes, set[str]]] = {}  # size to root to where it is kept
         self._tree = Tree()
         self._before = 0  # events in the tree
@@ -228,36 +270,61 @@ class Verifier:
 
     def take(self, note: str, place: str) -> tuple[int, bytes] | None:
         """Keeps what a note says, and returns it; None when it does not count."""
+        source = self._source(place)
+        source.seen += 1
         body, _, signatures = note.partition("\n\n")
         match, why = _BODY.fullmatch(body), "it is malformed"
+        if match and self._upto is not None and int(match[1]) > self._upto:
+            return None
         for key in self._keys if match else ():
             if not (why := key.refuses(f"{body}\n", signatures.splitlines())):
                 break
+        if why == UNSIGNED:
+            source.strange += 1
+            return None
         if match is None or why:
             named = " ".join(body.split()[:2])[:80]
             self.report.wrong("head", f"a head in {place} ({named}): {why}")
             return None
         size, root = int(match[1]), base64.b64decode(match[2])
+        source.heads, source.newest = source.heads + 1, max(source.newest, size)
         self._heads.setdefault(size, {}).setdefault(root, set()).add(place)
         return size, root
 
-    def take_file(self, lines: Iterable[str], place: str) -> None:
-        """Any number of notes: each ends with its signatures, and the next begins with no dash."""
-        note, is_signed = "", False
+    def _source(self, place: str) -> Source:
+        if place not in self._sources:
+            self._sources[place] = Source(place)
+            self.report.sources.append(self._sources[place])
+        return self._sources[place]
+
+    def take_file(self, lines: Iterable[str], place: str, *, must: bool = False) -> None:
+        """Any number of notes: each ends with its signatures, and the next begins with no dash.
+
+        `must`: it is wrong when there is none in it.
+        """
+        note, is_signed, source = "", False, self._source(place)
         for line in lines:
             if is_signed and not line.startswith(DASH):
                 self.take(note, place)
                 note = ""
             is_signed = line.startswith(DASH) and line.endswith("\n")
             note += line
+            if len(note) > LONGEST:
+                self.report.wrong("head", f"{place} holds something that is no head")
+                return
         if is_signed:
             self.take(note, place)
-        elif note:
+        if must and not source.seen:
+            text = f"{place} holds no signed head of {_this(self._keys)}"
+            self.report.wrong("head", text)
+        elif note and not is_signed:
             self.report.warnings.append(f"{place} ends in the middle of a head")
 
     def take_table(self, rows: Iterable[Row]) -> None:
         """What the log's own database keeps. Its notes count, its columns only have to agree."""
         for size, root, note in rows:
+            if self._upto is not None and isinstance(size, int) and size > self._upto:
+                continue
             if (said := self.take(str(note), TABLE)) and said != (size, root):
                 self.report.wrong("head", f"in {TABLE} the row of {size} is altered")
 
@@ -266,7 +333,7 @@ class Verifier:
         self._query = query
         self._sizes = sorted(self._heads, reverse=True)  # of the heads that are still ahead
         (total,) = next(query(LAST))
-        rows, tiles = query(EVENTS), self._tiles()
+        rows, tiles = itertools.islice(query(EVENTS), self._upto), self._tiles()
         while True:
             found, broken = leaves(rows, self._before + 1)
             self.report.events = self._before + len(found)
@@ -310,9 +377,12 @@ class Verifier:
         others = set().union(*(places for other, places in roots.items() if other != root))
         text = f"the log is not what the head of {size} events says ({', '.join(sorted(others))})"
         if self._strange and self._was_signed(size):
+            text = f"event {self._strange} was changed after it was signed: {text}"
             self.report.wrong("changed", text, self._strange)
         else:
-            self.report.wrong("changed", text, self._vouched(others) + 1, size)
+            first, alone = self._vouched(others) + 1, self._only_own(others)
+            text += f"{alone} events {first} to {self._agreed}" if alone else ""
+            self.report.wrong("changed", text, first, size)
 
     def _end(self, broken: Problem | None) -> None:
         """What it means that the events end here, or that the next one is broken."""
@@ -334,7 +404,8 @@ class Verifier:
             bad.first_bad = self._strange if is_signed else min(first, self._strange)
             bad.last_bad = self._strange
         elif not is_signed and first < bad.first_bad:
-            bad.message += f"; no head vouches for events {first} to {bad.first_bad - 1}"
+            alone = self._only_own(ahead) or "; no head vouches for"
+            bad.message += f"{alone} events {first} to {bad.first_bad - 1}"
         self.report.problems.append(bad)
 
     def _vouched(self, places: set[str]) -> int:
@@ -344,6 +415,14 @@ class Verifier:
         kept elsewhere alone they prove nothing.
         """
         return self._agreed if TABLE in places else self._agreed_kept
+
+    def _only_own(self, places: set[str]) -> str:
+        if self._vouched(places) == self._agreed:
+            return ""
+        return (
+            f"; the heads that agree up to {self._agreed} are in {TABLE}, which went back with it "
+            "if it was rolled back: none that was kept elsewhere vouches for"
+        )
 
     def _tiles(self) -> Iterator[list[bytes]]:
         """The leaf hashes that the database keeps, a tile at a time; [] for one that is absent."""
@@ -372,29 +451,71 @@ class Verifier:
         report.heads, report.newest_head = len(self._heads), max(self._heads, default=0)
         report.uncovered = max(0, report.events - report.newest_head)
         report.seconds = seconds
-        if not self._heads:
+        strange = self._strangers()
+        for text in strange:
+            report.wrong("head", text)
+        if not self._heads and not strange:
             report.wrong("unproven", "no signed head is known: nothing is proven")
         bad = [(one.first_bad, one.last_bad) for one in report.problems if one.first_bad]
         report.ok = not report.problems
         report.first_bad, report.last_bad = min(bad, default=(None, None))
         return report
 
+    def _strangers(self) -> list[str]:
+        """What to say of heads that are not signed with a key that was given: a line a place."""
+        this = f"signed with {_this(self._keys)}"
+        found = [one for one in self._sources.values() if one.strange]
+        if not self._heads and len(found) > 1:
+            total = sum(one.strange for one in found)
+            return [f"none of the {total:,} heads is {this}"]
+        return [
+            f"none of the {one.seen:,} heads in {one.place} is {this}"
+            if one.strange == one.seen
+            else f"{one.strange:,} of the {one.seen:,} heads in {one.place} are not {this}"
+            for one in found
+        ]
+
+
+def _this(keys: list[Key]) -> str:
+    return "this key" if len(keys) == 1 else "these keys"
+
 
 Files = Iterable[tuple[str, Iterable[str]]]
 
 
-def verify(log: str, keys: list[Key], files: Files = (), tell: Tell | None = None) -> Report:
-    """Holds a log against the heads in it and in files, given as (name, lines).
+def verify(
+    log: str,
+    keys: list[Key],
+    files: Files = (),
+    tell: Tell | None = None,
+    *,
+    witnesses: Files = (),
+    upto: int | None = None,
+) -> Report:
+    """Holds a log, or its first `upto` events, against the heads in it and in files.
 
+    Those are given as (name, lines). One of `files` must hold a head; a witness may be empty yet.
     Raises Unreadable when the log cannot be read at all.
     """
     began = time.perf_counter()
-    verifier = Verifier(keys)
+    verifier = Verifier(keys, upto)
     for name, lines in files:
+        verifier.take_file(lines, name, must=True)
+    for name, lines in witnesses:
         verifier.take_file(lines, name)
-    with opened(log) as query:
-        verifier.take_table(query(HEADS))
-        verifier.run(query, tell or (lambda _done, _total: None))
+    with opened(log) as database:
+        for name in database.disguised:
+            text = f"{name} is no plain table: the service may see another one than is seen here"
+            verifier.report.wrong("disguised", text)
+        if not database.disguised:
+            verifier.take_table(database.query(HEADS))
+            verifier.run(database.query, tell or (lambda _done, _total: None))
+        # Of the first events alone nobody asks through the index.
+        for text in () if verifier.report.problems or upto else database.damage():
+            verifier.report.wrong("index", f"the log's index is not what its rows say: {text}")
+        found = {one.kind for one in verifier.report.problems}
+        if database.lacks and found & {"short", "broken", "index"}:
+            verifier.report.warnings.append(database.lacks)
     return verifier.verdict(time.perf_counter() - began)
 
 
@@ -402,39 +523,89 @@ def verify(log: str, keys: list[Key], files: Files = (), tell: Tell | None = Non
 
 
 @contextmanager
-def opened(log: str) -> Iterator[Query]:
+def opened(log: str) -> Iterator[Database]:
     """A log by its file or its URL. Raises Unreadable."""
     is_server = log.startswith(("postgresql://", "postgres://"))
-    with _postgres(log) if is_server else _sqlite(log.removeprefix("sqlite:///")) as (tables, run):
+    with _postgres(log) if is_server else _sqlite(log.removeprefix("sqlite:///")) as found:
+        tables, run, damage, lacks = found
         if "log" not in tables:
             raise Unreadable("there is no log in it")
-        yield lambda sql: run(sql) if sql.split(" FROM ")[1].split()[0] in tables else iter(())
+        disguised = [name for name in OURS if not tables.get(name, True)]
+        yield Database(
+            lambda sql: run(sql) if sql.split(" FROM ")[1].split()[0] in tables else iter(()),
+            disguised,
+            damage,
+            lacks,
+        )
+
+
+Found = tuple[dict[str, bool], Query, Callable[[], Iterator[str]], str]
+"""Tables and whether each is a plain one; how to ask; see `Database.damage` and `.lacks`."""
 
 
 @contextmanager
-def _sqlite(path: str) -> Iterator[tuple[set[str], Query]]:
-    # On a medium that cannot be written to there is nobody else, and no room for SQLite's locks.
+def _sqlite(path: str) -> Iterator[Found]:
+    # Without a -wal nobody has a log in WAL mode open: reading it as it lies leaves nothing beside
+    # it. On a medium that cannot be written to there is no room for SQLite's locks either.
     writable = os.access(path, os.W_OK) and os.access(os.path.dirname(path) or ".", os.W_OK)
-    alone = "" if writable or os.path.exists(f"{path}-wal") else "&immutable=1"
-    address = f"file:{quote(path)}?mode=ro{alone}"
+    has_wal, needs_wal = os.path.exists(f"{path}-wal"), _in_wal_mode(path)
+    alone = not has_wal and (needs_wal or not writable)
+    before = _stamp(path)
+    lacks = (
+        f"there is no {path}-wal: if this is a copy of a store that was in use, it lacks its "
+        "newest events. Copy both files, or take a `gatebook store backup`"
+    )
+    address = f"file:{quote(path)}?mode=ro{'&immutable=1' if alone else ''}"
     try:
         with closing(sqlite3.connect(address, uri=True, isolation_level=None)) as connection:
             connection.text_factory = functools.partial(
                 str, encoding="utf-8", errors="surrogateescape"
             )
+            connection.execute("PRAGMA trusted_schema = OFF")
             connection.execute("BEGIN")
-            found = connection.execute("SELECT name FROM sqlite_schema")
-            yield {row[0] for row in found}, connection.execute
+            # A view and a virtual table have no page of their own.
+            sql = "SELECT name, type = 'table' AND rootpage > 0 FROM sqlite_schema"
+            tables = {name: bool(plain) for name, plain in connection.execute(sql)}
+
+            def damage() -> Iterator[str]:
+                found = connection.execute("PRAGMA integrity_check(log)")
+                yield from (str(line) for (line,) in found if line != "ok")
+
+            yield tables, connection.execute, damage, lacks if needs_wal and not has_wal else ""
     except sqlite3.Error as error:
-        raise Unreadable(f"{path} cannot be read: {error}") from error
+        hint = "" if writable or not has_wal else "; copy it and its -wal to where one may write"
+        raise Unreadable(f"{path} cannot be read: {error}{hint}") from error
+    if alone and _stamp(path) != before:
+        raise Unreadable(f"{path} was written to while it was read: run this again")
+
+
+def _in_wal_mode(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read(20)[18:] == b"\2\2"
+    except OSError:
+        return False  # SQLite says why
+
+
+def _stamp(path: str) -> tuple[int, ...]:
+    """Changes with the file, and when somebody opens the log that is in it."""
+    if not os.path.exists(path):
+        return ()
+    found = os.stat(path)
+    return found.st_ino, found.st_size, found.st_mtime_ns, os.path.exists(f"{path}-wal")
 
 
 @contextmanager
-def _postgres(url: str) -> Iterator[tuple[set[str], Query]]:
-    import psycopg
-    from psycopg.types.string import ByteaBinaryLoader
+def _postgres(url: str) -> Iterator[Found]:
+    try:
+        import psycopg
+        from psycopg.types.string import ByteaBinaryLoader
+    except ImportError as error:
+        raise Unreadable("psycopg is not installed: pip install 'psycopg[binary]'") from error
 
     base, _, query = url.partition("?")
+    if base.count("@") > 1:  # libpq would quote what is behind the first as the host's name
+        raise Unreadable("the address has more than one @: write %40 for one in a password")
     given = dict(part.partition("=")[::2] for part in query.split("&") if part)
     schema = unquote(given.pop("schema", "gatebook"))
     rest = "&".join(f"{name}={value}" for name, value in given.items())
@@ -443,8 +614,11 @@ def _postgres(url: str) -> Iterator[tuple[set[str], Query]]:
             connection.adapters.register_loader("uuid", ByteaBinaryLoader)
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             connection.execute("SELECT set_config('search_path', %s, true)", (schema,))
-            sql = "SELECT table_name FROM information_schema.tables WHERE table_schema = %s"
-            tables = {row[0] for row in connection.execute(sql, (schema,))}
+            sql = (
+                "SELECT relname, relkind = 'r' AND NOT relrowsecurity FROM pg_class WHERE "
+                "relkind IN ('r', 'v', 'm', 'f', 'p') AND relnamespace = to_regnamespace(%s)"
+            )
+            tables: dict[str, bool] = dict(connection.execute(sql, (schema,)))
             names = itertools.count()
 
             def run(sql: str) -> Iterator[Row]:
@@ -452,7 +626,7 @@ def _postgres(url: str) -> Iterator[tuple[set[str], Query]]:
                     cursor.itersize = 4096 if " FROM log" in sql else 64
                     yield from cursor.execute(sql.encode())
 
-            yield tables, run
+            yield tables, run, lambda: iter(()), ""
     except psycopg.ProgrammingError:
         raise Unreadable("psycopg cannot use that address") from None  # it may quote a password
     except psycopg.Error as error:
@@ -475,7 +649,7 @@ def read_files(paths: Iterable[str]) -> Iterator[tuple[str, Iterable[str]]]:
     for path in paths:
         try:
             with open(path, encoding="utf-8", errors="replace", newline="\n") as lines:
-                yield path, lines
+                yield path, iter(functools.partial(lines.readline, LONGEST), "")
         except OSError as error:
             raise Unreadable(f"{path} cannot be read: {error.strerror}") from error
 
@@ -490,6 +664,11 @@ def on_terminal() -> Tell:
             print(f"{done:,} of {total:,} ({done / seconds:,.0f}/s)", end="\r", file=sys.stderr)
 
     return tell
+
+
+def shown(text: str) -> str:
+    """What others wrote is quoted in it: nothing of it may steer a terminal."""
+    return "".join(one if one.isprintable() or one == "\n" else "?" for one in text)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -510,9 +689,9 @@ def main(arguments: list[str] | None = None) -> int:
         keys, files = [read_key(one) for one in given.key], read_files(given.checkpoint)
         report = verify(given.log, keys, files, on_terminal())
     except Unreadable as error:
-        print(f"verify: {error}", file=sys.stderr)
+        print(shown(f"verify: {error}"), file=sys.stderr)
         return 3
-    print(json.dumps(asdict(report), indent=2) if given.json else report)
+    print(json.dumps(asdict(report), indent=2) if given.json else shown(str(report)))
     return 0 if report.ok else 1
 
 

@@ -66,7 +66,7 @@ class Tries:
 
     def reserved_for_name(self, name: str) -> AbstractContextManager[bool]:
         """The same for a name that nobody has, at the same cost."""
-        stream_id = uuid8_of(self._app.keys.derive("reserved-names", self._app.names.hash(name)))
+        stream_id = self._stand_in(name)
         return self._app.guesses.reserved(stream_id, self._app.policy.lockout, decoy=True)
 
     def failed(
@@ -111,12 +111,12 @@ class Tries:
     ) -> Decision[Any]:
         """A try at a name that nobody has: recorded in the hour's one stream, as a keyed hash.
 
-        When as many were refused as lock a counter, `locked`, it is counted only, as elsewhere:
-        the length of the log is public.
+        When as many were refused as lock a counter, `locked`, it is counted only, name by name as
+        elsewhere: the length of the log is public. That ends with the thousandth of an hour.
         """
         app = self._app
         stream_id = attempts.unknown_stream_id(now // HOUR)
-        many = locked or app.version(stream_id) >= MAX_UNKNOWN_AN_HOUR
+        many = app.version(stream_id) >= MAX_UNKNOWN_AN_HOUR
         failed = attempts.failed_as(method)(
             account_id=None,
             method=method,
@@ -129,5 +129,9 @@ class Tries:
             name_hash=app.names.hash(name),
         )
         entry = Entry(stream_id, 0, failed)
-        counted = (NOBODY, method) if many else None
+        counted = (NOBODY, method) if many else (self._stand_in(name), method) if locked else None
         return Decision(None, [entry], refusal, unordered=frozenset({stream_id}), counted=counted)
+
+    def _stand_in(self, name: str) -> UUID:
+        """What stands for a name that nobody has where others have an account's id."""
+        return uuid8_of(self._app.keys.derive("reserved-names", self._app.names.hash(name)))

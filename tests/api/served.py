@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import select
 import signal
 import subprocess
@@ -23,6 +24,9 @@ from gatebook.store.settings import Settings
 
 ADMIN = "first-admin"
 ADMIN_PASSWORD = "salty otter juggles nine lamps"
+PROGRAM = os.environ.get("GATEBOOK_TEST_PYTHON", sys.executable)
+"""The Python that the server is started with: an installed release's, when one is tested."""
+
 PASSWORD = "violet tractor hums at dawn 42"
 ELSEWHERE = {"User-Agent": "curl/8.0"}
 """Another program than the tests' own: the ten seconds' grace of a renewal is not for it."""
@@ -154,7 +158,7 @@ class Deployment:
         """Starts the processes; at the end asks them to stop, and checks that they do so well."""
         with self.stderr.open("ab") as errors:
             process = subprocess.Popen(
-                [sys.executable, "-m", "gatebook.api", str(self.config)],
+                [PROGRAM, "-m", "gatebook.api", str(self.config)],
                 stdout=subprocess.PIPE,
                 stderr=errors,
             )

@@ -6,17 +6,20 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gatebook.store.certificates import self_signed
 from tests.api.conftest import SERVER
 from tests.api.served import ADMIN, ADMIN_PASSWORD, Deployment, Served
 
@@ -77,6 +80,39 @@ def spoil(text: str, by: str) -> Callable[[Deployment], None]:
     return change
 
 
+def secured(cert: str, key: str, mode: int = 0o600) -> Callable[[Deployment], None]:
+    """A listener with TLS by these files; tls.crt and tls.key fit each other, other.key neither."""
+
+    def change(deployment: Deployment) -> None:
+        now = datetime.now(UTC)
+        for name in ("tls", "other"):
+            pem, secret = self_signed(["localhost"], now, now + timedelta(days=9))
+            (deployment.directory / f"{name}.crt").write_bytes(pem)
+            (deployment.directory / f"{name}.key").write_bytes(secret)
+            (deployment.directory / f"{name}.key").chmod(mode)
+        spoil("threads = 4", f'engine = "granian"\ntls_cert = "{cert}"\ntls_key = "{key}"')(
+            deployment
+        )
+
+    return change
+
+
+def damage(deployment: Deployment) -> None:
+    """One bit of the keyring's own record."""
+    with closing(sqlite3.connect(deployment.directory / "gatebook.keys.db")) as keys:
+        (wrapped,) = keys.execute("SELECT wrapped FROM keys WHERE name = 'master'").fetchone()
+        spoilt = wrapped[:-1] + bytes([wrapped[-1] ^ 1])
+        keys.execute("UPDATE keys SET wrapped = ? WHERE name = 'master'", (spoilt,))
+        keys.commit()
+
+
+def newer(deployment: Deployment) -> None:
+    """The store of a release to come."""
+    with closing(sqlite3.connect(deployment.directory / "gatebook.db")) as log:
+        log.execute("UPDATE schema SET version = 1000")
+        log.commit()
+
+
 REFUSALS: dict[str, tuple[Callable[[Deployment], Any], str]] = {
     "no configuration": (lambda d: d.config.unlink(), "gatebook.toml"),
     "not TOML": (spoil("[server]", "[server"), "gatebook.toml"),
@@ -96,6 +132,42 @@ REFUSALS: dict[str, tuple[Callable[[Deployment], Any], str]] = {
         lambda d: (d.directory / "gatebook.db").write_bytes(b"nothing of the kind" * 300),
         "gatebook.db",
     ),
+    "wrong key": (
+        lambda d: (d.directory / "master.key").write_text("ab" * 32 + "\n"),
+        "is not the one this keyring was made with",
+    ),
+    "damaged keyring": (damage, "damaged; restore the keyring"),
+    "two master keys": (
+        spoil('key_file = "master.key"', 'key_file = "master.key"\npassphrase_env = "P"'),
+        "exactly one of",
+    ),
+    "no passphrase": (
+        spoil('key_file = "master.key"', 'passphrase_env = "GATEBOOK_NO_SUCH_VARIABLE"'),
+        "GATEBOOK_NO_SUCH_VARIABLE is not set",
+    ),
+    "no certificate": (secured("absent.crt", "absent.key"), "absent.key"),
+    "readable TLS key": (secured("tls.crt", "tls.key", mode=0o640), "0640"),
+    "half a certificate": (secured("tls.key", "tls.key"), "no PEM certificate"),
+    "a certificate of another key": (secured("tls.crt", "other.key"), "is not the key of"),
+    "TLS by waitress": (
+        spoil("threads = 4", 'tls_cert = "a"\ntls_key = "b"'),
+        "waitress has no TLS",
+    ),
+    "no such engine": (spoil("threads = 4", 'engine = "apache"'), "waitress or granian"),
+    "granian behind a proxy": (
+        spoil("threads = 4", 'engine = "granian"\ntrusted_proxies = ["127.0.0.1"]'),
+        "trusted_proxies needs engine waitress",
+    ),
+    "no blocklist": (
+        spoil("argon2_time = 1", 'argon2_time = 1\nblocklist_file = "absent.list"'),
+        "absent.list",
+    ),
+    "unknown role": (
+        spoil("[limits]", '[sessions]\nmfa_required_for = ["admln"]\n[limits]'),
+        "admln",
+    ),
+    "another scheme": (spoil("sqlite:///", "mysql://"), "begins with sqlite"),
+    "a newer store": (newer, "schema version"),
 }
 
 

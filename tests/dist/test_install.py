@@ -78,6 +78,22 @@ def test_what_is_installed_runs(installed: Path, tmp_path: Path) -> None:
     assert (installed / "srv/gatebook/passphrase").stat().st_mode & 0o777 == 0o600
 
 
+def test_the_installed_release_passes_what_a_client_sees(installed: Path) -> None:
+    """The acceptance tests, against servers of the installed program instead of the checkout."""
+    said = run(
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "tests/acceptance/test_tokens.py",
+        GATEBOOK_TEST_PYTHON=str(installed / "opt/gatebook/bin/python"),
+    )
+    assert " passed" in said
+    assert "failed" not in said
+
+
 def test_running_it_again_keeps_what_is_there(installed: Path, sdist: Path) -> None:
     """A second run changes nothing; an edited configuration stays, with the example beside it."""
     before = state(installed)

@@ -14,7 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from gatebook.api.local import follow_up, record_use
+from gatebook.store.checkpoint_key import checkpoint_key
+from gatebook.store.house import open_house
 from gatebook.store.key_rows import key_rows
+from gatebook.store.settings import Settings
 from gatebook.tools import verify
 from gatebook.tools.main import run as gatebook
 from gatebook.tools.verify import EVENTS, opened
@@ -69,8 +73,17 @@ def url_of(deployment):
 
 def rows_of(url):
     """Every event as it is stored."""
-    with opened(url) as query:
-        return [tuple(row) for row in query(EVENTS)]
+    with opened(url) as database:
+        return [tuple(row) for row in database.query(EVENTS)]
+
+
+def verifier_key(deployment):
+    """The key that its heads are signed with."""
+    house = open_house(Settings.load(deployment.config, {}))
+    try:
+        return checkpoint_key(house.keyring).verifier
+    finally:
+        house.close()
 
 
 def another(tmp_path, deployment, name="other", url="sqlite:///gatebook.db"):
@@ -265,6 +278,14 @@ def test_audit_verify_knows_the_witness_and_the_keyrings_key(cli, deployment, tm
     assert "is not there" in output
 
 
+def test_a_file_without_a_head_proves_nothing(cli, tmp_path):
+    """Whatever else agrees: it was given to be held against the log."""
+    assert cli("account", "list")[0] == 0
+    (tmp_path / "404").write_text('{"status": 404}')
+    code, output, _errors = cli("audit", "verify", "--checkpoint", tmp_path / "404")
+    assert (code, "404 holds no signed head of this key" in output) == (1, True)
+
+
 def test_audit_verify_writes_nothing(cli, deployment):
     """The log and the tables beside it are what they were."""
     assert cli("account", "list")[0] == 0
@@ -304,6 +325,64 @@ def test_the_verifier_stands_alone(cli, deployment, tmp_path):
     code, _output, errors = run("--log", tmp_path / "none", "--key", tmp_path / "vkey")
     assert (code, "verify: " in errors) == (3, True)
     assert run("--log", tmp_path / "b")[0] == 2
+
+
+@pytest.mark.parametrize(("missing", "log"), [("cryptography", "b"), ("psycopg", "postgresql://")])
+def test_the_verifier_says_which_package_it_lacks(tmp_path, missing, log):
+    """With code 3: 1 would say that the log was tampered with."""
+    block = f"import sys, runpy; sys.modules[{missing!r}] = None; sys.argv[0] = {str(VERIFIER)!r}; "
+    block += "runpy.run_path(sys.argv[0], run_name='__main__')"
+    (tmp_path / "home").mkdir()
+    made = Deployment(tmp_path / "home", "sqlite:///gatebook.db")
+    made.create()
+    vkey = str(verifier_key(made))
+    command = [sys.executable, "-c", block, "--log", log, "--key", vkey]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (3, ""), done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert f"{missing} is not installed: pip install" in done.stderr
+
+
+def in_use(deployment, where):
+    """A copy of the log's file alone while somebody writes, with `where` as its name."""
+    house = open_house(Settings.load(deployment.config, {}))
+    try:
+        house.prepare()
+        for _ in range(5):
+            record_use(house, "tester", "test")
+        follow_up(house)
+        notes = [row[0] for row in house.store.query("SELECT note FROM tree_heads")]
+        shutil.copy(deployment.directory / "gatebook.db", where)
+    finally:
+        house.close()
+    return notes[-1]
+
+
+@pytest.mark.parametrize("deployment", ["sqlite"], indirect=True)
+def test_a_copy_without_its_wal_says_so(deployment, tmp_path, capsys):
+    """A log that is short for that reason looks like one that was cut; nothing is left there."""
+    (tmp_path / "copy").mkdir()
+    note = in_use(deployment, tmp_path / "copy" / "log.db")
+    (tmp_path / "kept").write_text(note)
+    words = ["--log", str(tmp_path / "copy" / "log.db"), "--key", str(verifier_key(deployment))]
+    assert verify.main([*words, "--checkpoint", str(tmp_path / "kept")]) == 1
+    said = capsys.readouterr().out
+    assert "lacks its newest events. Copy both files" in said
+    assert "the log ends at" in said
+    assert os.listdir(tmp_path / "copy") == ["log.db"]
+
+
+@pytest.mark.parametrize("deployment", ["sqlite"], indirect=True)
+def test_a_log_that_is_opened_while_it_is_read_as_it_lies(deployment):
+    """Without a -wal nobody is there; whoever comes meanwhile makes the answer worthless."""
+
+    def read():
+        with opened(url_of(deployment)) as log:
+            assert next(log.query(EVENTS))[0] == 1
+            in_use(deployment, deployment.directory.parent / "other.db")
+
+    with pytest.raises(verify.Unreadable, match="was written to"):
+        read()
 
 
 def test_a_copy_on_a_read_only_medium(cli, tmp_path):

@@ -60,6 +60,55 @@ def test_heads_of_a_former_key_need_that_key():
     assert (report.ok, report.heads) == (True, 2)
 
 
+def test_a_wrong_key_is_one_line(tmp_path):
+    """Not one a head: a log has a thousand of them in time."""
+    other = Key.parse(str(CheckpointKey(b"the first seed of thirty-two byt").verifier))
+    text = "".join(SIGNER.sign(size, ROOT) for size in range(1, 8))
+    report = read(text, (other,))
+    assert [one.message for one in report.problems] == [
+        "none of the 7 heads in FILE is signed with this key"
+    ]
+    verifier = Verifier([other])
+    for name in ("A", "B"):
+        verifier.take_file(text.splitlines(keepends=True), name)
+    report = verifier.verdict(1.0)
+    assert [one.message for one in report.problems] == [
+        "none of the 14 heads is signed with this key"
+    ]
+
+
+HEADLESS = {
+    "empty": "",
+    "a problem": '{"type": "about:blank", "status": 404}',
+    "others": "root:x:0:0:root:/root:/bin/bash\n" * 9,
+    "a head that was cut": SIGNER.sign(1, ROOT)[:100],
+}
+
+
+@pytest.mark.parametrize("name", HEADLESS)
+def test_a_file_that_was_given_must_hold_a_head(name):
+    """Nothing is proven with a file that says nothing; a witness may be empty yet."""
+    lines = HEADLESS[name].splitlines(keepends=True)
+    verifier = Verifier([KEY])
+    verifier.take_file(SIGNER.sign(1, ROOT).splitlines(keepends=True), "OTHER")
+    verifier.take_file(lines, "FILE", must=True)
+    report = verifier.verdict(1.0)
+    assert [one.message for one in report.problems] == ["FILE holds no signed head of this key"]
+    verifier = Verifier([KEY])
+    verifier.take_file(SIGNER.sign(1, ROOT).splitlines(keepends=True), "OTHER")
+    verifier.take_file(lines, "FILE")
+    assert verifier.verdict(1.0).ok
+
+
+def test_the_report_says_of_each_file_what_counted():
+    """How many heads it gave, and the newest of them."""
+    verifier = Verifier([KEY])
+    verifier.take_file(
+        (SIGNER.sign(1, ROOT) + SIGNER.sign(30, ROOT)).splitlines(keepends=True), "kept", must=True
+    )
+    assert "kept: of 2 heads 2 count, the newest is of 30 events" in str(verifier.verdict(1.0))
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -73,7 +122,8 @@ def test_heads_of_a_former_key_need_that_key():
 def test_a_note_that_was_changed_does_not_count(change):
     """Size, form, lines and origin are signed."""
     report = read(change(SIGNER.sign(12, ROOT)))
-    assert kinds(report) == ["head", "unproven"]
+    assert kinds(report)[0] == "head"
+    assert (report.ok, report.heads) == (False, 0)
 
 
 @pytest.mark.parametrize(
