@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from typing import Final
 
 from eventsourcing.persistence import PersistenceError
@@ -147,7 +148,7 @@ def _sign(house: House, turn: threading.Event, stop: threading.Event) -> None:
 
     A thread of its own: neither a read model nor the tree waits for the other's trouble.
     """
-    signer = TreeSigner(house)
+    signer = TreeSigner(house, _evidence)
     signer.run(turn, _trouble)
     if stop.is_set():
         deadline = time.monotonic() + LAST_HEAD / 2
@@ -155,6 +156,12 @@ def _sign(house: House, turn: threading.Event, stop: threading.Event) -> None:
             signer.round(lambda: time.monotonic() < deadline)
         except (PersistenceError, Refusal, OSError) as error:
             _trouble(error)
+
+
+def _evidence(what: str, fields: Mapping[str, str]) -> None:
+    """Signing or a witness stopped, or goes on: evidence is at stake, so each is said once."""
+    level = logging.INFO if what in ("signing goes on", "witness good again") else logging.ERROR
+    _log.log(level, what, extra={"fields": dict(fields)})
 
 
 def _trouble(error: Exception) -> None:

@@ -95,12 +95,12 @@ def tree_problems(house: House) -> list[str]:
 
     An auditor wants no operation that leaves no evidence, so each is a reason not to serve.
     """
+    configured = house.settings.audit.witness_files
     halted = tree_tables.state(house.store).halted
     stopped = [] if halted is None else [f"Heads of the log are no longer signed: {halted}."]
     return stopped + [
         f"The witness {one.name} {one.trouble}."
-        for one in tree_tables.witnesses(house.store)
-        if one.trouble is not None
+        for one in tree_tables.in_trouble(house.store, configured)
     ]
 
 

@@ -169,7 +169,12 @@ class _StoreCollector(Collector):
         tree = tree_tables.state(house.store)
         lag.add_metric(["tree"], position - tree.size)
         live.add_metric(["tree"], int(tree.halted is None))
-        yield from (head, lag, live)
+        troubled = GaugeMetricFamily(
+            "gatebook_witnesses_in_trouble",
+            "Witness files that cannot be read or written.",
+            value=len(tree_tables.in_trouble(house.store, house.settings.audit.witness_files)),
+        )
+        yield from (head, lag, live, troubled)
         counts = GaugeMetricFamily(
             "gatebook_count", "Accounts by status, sessions, tokens, locks.", labels=["of"]
         )

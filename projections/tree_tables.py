@@ -176,6 +176,12 @@ def witnesses(reader: Queries) -> list[WitnessRow]:
     ]
 
 
+def in_trouble(reader: Queries, configured: Sequence[str]) -> list[WitnessRow]:
+    """The witnesses of a configuration that could not be read or written when last tried."""
+    found = witnesses(reader)
+    return [row for row in found if row.trouble is not None and row.name in configured]
+
+
 def put_witness(tx: Transaction, row: WitnessRow) -> None:
     """Writes what was last done with a witness."""
     tx.execute(

@@ -11,6 +11,8 @@ import os
 from collections.abc import Callable
 from contextlib import closing
 
+import msgspec
+
 from gatebook.domain import custody
 from gatebook.domain.application.core import By
 from gatebook.domain.envelope import Entry, Metadata
@@ -23,28 +25,47 @@ from gatebook.store.log_reader import LARGEST, LogTransaction, StoredRow
 from gatebook.store.mapper import EventMapper
 from gatebook.store.new_file import check_free, new_file
 from gatebook.store.new_store import insert, log_file, new_store, unread
+from gatebook.store.signed_copy import SignedCopy
 from gatebook.store.sqlite_connection import SqliteReader
 
 
-def back_up(house: House, by: By, path: str, keyring: str | None, tell: Tell) -> Copied:
+class BackedUp(msgspec.Struct, frozen=True):
+    """A backup at `path`. `refuted`: why its events are not those that were signed, if so."""
+
+    path: str
+    copied: Copied
+    refuted: str | None
+
+
+def back_up(house: House, by: By, path: str, keyring: str | None, tell: Tell) -> BackedUp:
     """Copies the log, and the keyring if it is given a path, beside whatever goes on.
 
-    The keyring second: it then has the key of every event that was copied. Each file is whole or
-    not there; a crash between the two, or before the record, leaves what it says it is.
-    Raises `StoreRefused` when a file is there already, and the store's errors.
+    What is copied is held against the newest signed head. When that disagrees the copy is kept, as
+    evidence and since there is no other, at `<path>.bad`. The keyring second: it then has the key
+    of every event that was copied. Each file is whole or not there; a crash between the two, or
+    before the record, leaves what it says it is. Raises `StoreRefused` when a file is there
+    already, and the store's errors.
     """
-    for one in (path, keyring):
+    bad = f"{path}.bad"
+    for one in (path, bad, keyring):
         if one is not None:
             check_free(one)
-    with house.store.reading() as reader, new_file(path) as part, log_file(part) as tx:
-        copied = copy_rows(reader, tx, reader.head(), tell)
+    with house.store.reading() as reader:
+        signed = SignedCopy(house, reader)
+        with (
+            new_file(path, lambda: bad if signed.refuted() else path) as part,
+            log_file(part) as tx,
+        ):
+            copied = copy_rows(reader, tx, reader.head(), tell, signed.take)
+    if signed.refuted():
+        copied = Copied(copied.head)  # no head vouches for what is in it
     if keyring is not None:
         write_file(keyring, key_rows(house.settings.store_url))
     event = custody.StoreBackedUp(
         head=copied.head, size=copied.size, root=copied.root, has_keyring=keyring is not None
     )
     _record(house, by, event)
-    return copied
+    return BackedUp(bad if signed.refuted() else path, copied, signed.refuted())
 
 
 def copy_store(house: House, by: By, url: str, tell: Tell) -> Copied:

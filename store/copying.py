@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, cast
 
 import msgspec
 
 from gatebook.projections import tree_tables
 from gatebook.projections.tree import Tower
+from gatebook.store.faults import StoreRefused
 from gatebook.store.log_reader import COLUMNS, LogReader, LogTransaction, StoredRow
 from gatebook.store.new_store import insert
 
@@ -34,11 +35,16 @@ class Copied(msgspec.Struct, frozen=True):
     root: bytes = b""
 
 
-def copy_rows(reader: LogReader, tx: LogTransaction, upto: int, tell: Tell) -> Copied:
+Check = Callable[[Sequence[StoredRow]], object]
+"""Shown every event that is copied, in order."""
+
+
+def copy_rows(reader: LogReader, tx: LogTransaction, upto: int, tell: Tell, check: Check) -> Copied:
     """Copies events and signed heads up to a position, in bounded memory, within a snapshot."""
     done = 0
     for chunk in _chunks(reader, upto):
         insert(tx, chunk)
+        check(chunk)
         done += len(chunk)
         tell(done, upto)
     return _copy_heads(reader, tx, done)
@@ -58,8 +64,15 @@ def copy_grown(reader: LogReader, tx: LogTransaction, upto: int, tell: Tell) -> 
 
 def _chunks(reader: LogReader, upto: int) -> Iterator[list[StoredRow]]:
     rows = iter(reader.rows(_EVENTS, (upto,)))
-    while chunk := list(itertools.islice(rows, ROWS_AT_A_TIME)):
-        yield cast("list[StoredRow]", chunk)
+    positions = itertools.count(1)
+    while chunk := cast("list[StoredRow]", list(itertools.islice(rows, ROWS_AT_A_TIME))):
+        for row, position in zip(chunk, positions, strict=False):
+            if row[0] != position:
+                raise StoreRefused(
+                    f"event {position} is missing, and a log with a gap cannot be copied: "
+                    "gatebook audit verify"
+                )
+        yield chunk
 
 
 def _copy_heads(reader: LogReader, tx: LogTransaction, upto: int) -> Copied:

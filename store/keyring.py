@@ -11,6 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -23,6 +24,9 @@ from gatebook.store.keyring_table import KeyTable
 from gatebook.store.master_keys import MasterKeys, UnknownMaster
 from gatebook.store.master_record import KeyringDamaged
 from gatebook.store.signing_pairs import PrivateKey
+
+CHECKPOINT_KEY: Final = "checkpoint:ed25519"
+"""The name of the seed that heads are signed with."""
 
 NOBODY = "purpose:sources"
 CACHED = 20_000
@@ -131,7 +135,7 @@ class Keyring:
 
     def checkpoint_seed(self) -> bytes:
         """The 32-byte seed of the Ed25519 key that signs heads, made at its first use."""
-        return self._ensure("checkpoint:ed25519")
+        return self._ensure(CHECKPOINT_KEY)
 
     def create_signing_key(self, algorithm: str) -> tuple[str, str]:
         """Makes a key pair and wraps its private half. Returns (kid, public JWK as JSON).

@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from gatebook.store.faults import StoreRefused
@@ -16,9 +16,10 @@ _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
 @contextmanager
-def new_file(path: str) -> Iterator[str]:
+def new_file(path: str, named: Callable[[], str] | None = None) -> Iterator[str]:
     """Yields the path of an empty private file, which is at `path`, synced, after the block.
 
+    `named` is asked for another path then, once it is known what is in the file.
     A crash inside the block leaves `<path>.<8 digits>.part`, which nobody reads and which may be
     removed. Raises `StoreRefused` when there is something at `path`, and `OSError`.
     """
@@ -28,7 +29,7 @@ def new_file(path: str) -> Iterator[str]:
     try:
         yield part
         _sync(part)
-        _publish(part, path)
+        _publish(part, path if named is None else named())
     finally:
         for name in (part, f"{part}-journal", f"{part}-wal", f"{part}-shm"):
             with contextlib.suppress(FileNotFoundError):

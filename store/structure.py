@@ -54,7 +54,7 @@ def findings(house: House, tell: Callable[[int, int], None]) -> Iterator[Finding
         yield from _database(reader)
         yield from _events(reader, tell)
         yield from _streams(reader)
-        yield from _guards(reader)
+        yield from guards(reader)
     yield from _keyring(house)
     yield from _read_models(house.store)
 
@@ -66,7 +66,7 @@ def _database(reader: LogReader) -> Iterator[Finding]:
                 yield Finding("database", str(said))
 
 
-def _guards(reader: LogReader) -> Iterator[Finding]:
+def guards(reader: LogReader) -> Iterator[Finding]:
     """The log's triggers have to be ours: another one could leave out an event as it is written."""
     found = {text(row[0]).strip() for row in reader.query(_TRIGGERS[reader.dialect])}
     made = [one.strip() for one in log_schema.DDL[reader.dialect]]

@@ -20,7 +20,7 @@ from gatebook.store.checkpoints import CheckpointKey
 from gatebook.store.house import House, system
 from gatebook.store.tree_heads import Conflict, own_conflict, witness_conflict
 from gatebook.store.witness import WitnessDamaged
-from gatebook.store.witnesses import Witnesses
+from gatebook.store.witnesses import Say, Witnesses, silent
 
 TROUBLE_PAUSE = 1.0
 PRUNE_EVERY = 64
@@ -34,12 +34,15 @@ def _always() -> bool:
 class TreeSigner:
     """One turn after the other. `run` ends with its event; `round` may be called on its own."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House, say: Say = silent) -> None:
+        """`say` is told once when signing stops or a witness cannot be used, and when it ends."""
         self._house = house
+        self._say = say
+        self._is_stopped = False
         self._store = house.store
         self._keeper = Keeper(house.store)
         self._key: CheckpointKey | None = None
-        self._witnesses = Witnesses(house)
+        self._witnesses = Witnesses(house, say)
         self._signed = -1
         self._is_recorded = False
         self._since_pruned = 0
@@ -65,7 +68,9 @@ class TreeSigner:
 
         `go_on` is asked between two batches. Raises what the store raises.
         """
-        if tables.state(self._store).halted is not None:
+        halted = tables.state(self._store).halted
+        self._tell(halted)
+        if halted is not None:
             self._stay_halted()
             return
         try:
@@ -176,11 +181,19 @@ class TreeSigner:
         else:
             self._halt(f"{tables.DAMAGED}: {error}; mend it: gatebook projection rebuild tree")
 
+    def _tell(self, halted: str | None) -> None:
+        if halted is not None and not self._is_stopped:
+            self._say("signing stopped", {"reason": halted})
+        elif halted is None and self._is_stopped:
+            self._say("signing goes on", {})
+        self._is_stopped = halted is not None
+
     def _halt(self, reason: str) -> None:
         self._keeper.forget()
         self._is_recorded = False
         with self._store.writing() as tx:
             tables.halt(tx, reason)
+        self._tell(reason)
 
 
 def standing_conflict(house: House) -> checkpoints.CheckpointConflicted | None:

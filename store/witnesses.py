@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from gatebook.projections import tree_tables as tables
 from gatebook.store.checkpoints import Checkpoint, VerifierKey
 from gatebook.store.house import House
 from gatebook.store.settings import Settings
 from gatebook.store.witness import Witness, WitnessDamaged
+
+Say = Callable[[str, Mapping[str, str]], object]
+"""Told what begins or ends, and its particulars: for the server's own log."""
+
+
+def silent(_what: str, _fields: Mapping[str, str]) -> None:
+    """Nobody listens."""
 
 
 def witnesses_of(settings: Settings) -> list[Witness]:
@@ -33,7 +40,9 @@ class Witnesses:
     What went wrong with it is in `tree_witnesses`, and makes the service not ready.
     """
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House, say: Say = silent) -> None:
+        self._say = say
+        self._troubled: dict[str, bool] = {}
         self._store = house.store
         self._now = house.clock.now
         self._settings = house.settings
@@ -44,6 +53,10 @@ class Witnesses:
         """A new turn: every file is looked at again before anything is written to it."""
         self._keys = keys
         self._attended = [Attended(one) for one in witnesses_of(self._settings)]
+        if not self._troubled:
+            # Of one that a process before this one left in trouble the end is said as well.
+            for row in tables.witnesses(self._store):
+                self._troubled[row.name] = row.trouble is not None
         with self._store.writing() as tx:
             tables.keep_witnesses(tx, [one.witness.name for one in self._attended])
 
@@ -101,6 +114,14 @@ class Witnesses:
         with self._store.writing() as tx:
             tables.put_witness(tx, row)
         one.told = (True, trouble)
+        self._log(one.witness.name, trouble)
+
+    def _log(self, name: str, trouble: str | None) -> None:
+        before, self._troubled[name] = self._troubled.get(name, False), trouble is not None
+        if trouble is not None and not before:
+            self._say("witness in trouble", {"witness": name, "reason": trouble})
+        elif trouble is None and before:
+            self._say("witness good again", {"witness": name})
 
 
 def _words(error: Exception) -> str:

@@ -189,9 +189,9 @@ def unlink(desk: Desk, named: str, identity_id: str) -> None:
     Whoever signs in with it afterwards gets another account, if the provider may create one.
     """
     check_id(identity_id, "identity", "account identities")
-    desk.confirm(f"Unlink {named}? The next sign-in with it makes another account.")
     with desk.api() as api:
         path = f"/v1/accounts/{api.account_id(named)}/identities/{identity_id}"
+        desk.confirm(f"Unlink {named}? The next sign-in with it makes another account.")
         api.call("DELETE", path)
     desk.say("The identity is unlinked; its roles and all sessions have ended.")
 
@@ -211,10 +211,10 @@ def restore(desk: Desk, named: str) -> None:
 @click.pass_obj
 def erase(desk: Desk, named: str) -> None:
     """Destroy an account's personal data for good."""
-    desk.confirm(f"Erase {named}? Nobody can undo this.")
     with desk.api() as api:
         account_id = api.account_id(named)
         username = api.get(f"/v1/accounts/{account_id}")["username"]
+        desk.confirm(f"Erase {named}? Nobody can undo this.")
         api.call("POST", f"/v1/accounts/{account_id}/erase", {"confirm": username or ""})
     desk.say("The personal data is gone for good.")
 

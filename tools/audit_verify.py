@@ -13,7 +13,7 @@ from eventsourcing.persistence import PersistenceError
 
 from gatebook.store.checkpoint_key import checkpoint_key
 from gatebook.store.faults import StoreRefused
-from gatebook.store.keyring import Keyring
+from gatebook.store.keyring import CHECKPOINT_KEY, Keyring
 from gatebook.store.keyring_table import KeyTable, SqliteKeyTable
 from gatebook.store.master_key import open_master_key
 from gatebook.store.opening import check_log_exists, open_keys
@@ -21,8 +21,6 @@ from gatebook.store.settings import ConfigurationError, Settings
 from gatebook.store.system import SystemClock
 from gatebook.tools import verify
 from gatebook.tools.desk import UNAVAILABLE, Desk, Failed, plain
-
-CHECKPOINT_KEY = "checkpoint:ed25519"
 
 
 @click.command("verify")

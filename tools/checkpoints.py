@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from gatebook.domain.application.core import local
 from gatebook.projections import tree_tables as tables
 from gatebook.projections.tiles import TilesDamaged
 from gatebook.store.checkpoint_key import recorded_keys
+from gatebook.store.checkpoints import parse
 from gatebook.store.house import House
-from gatebook.store.tree_accept import NothingToAccept, accept
+from gatebook.store.tree_accept import NothingToAccept, accept, pending
 from gatebook.store.tree_heads import witness_conflict
 from gatebook.store.witness import Witness, WitnessDamaged, all_notes
 from gatebook.store.witnesses import witnesses_of
@@ -35,7 +37,14 @@ def checkpoint(desk: Desk, as_key: bool, save: str | None) -> None:
         written = api.text("/v1/audit/checkpoint/key" if as_key else "/v1/audit/checkpoint")
     if save is not None:
         _append(Path(save), written)
-    click.echo(written, nl=False)
+    if not desk.as_json:
+        click.echo(written, nl=False)
+    elif as_key:
+        desk.show({"origin": written.partition("+")[0], "verifier_key": written.strip()})
+    else:
+        head = parse(written)[0]
+        root = b64encode(head.root).decode()
+        desk.show({"origin": head.origin, "size": head.size, "root": root, "note": written})
 
 
 @click.command()
@@ -46,7 +55,8 @@ def witness(desk: Desk, accepted: str | None, reason: str | None) -> int:
     """Compare every witness file with the log. Exit code 1 when one disagrees.
 
     After an older backup was restored on purpose, --accept FILE --reason TEXT sets the file aside
-    and lets signing go on. FILE may be `store`, for the heads beside the log itself.
+    and lets signing go on. FILE may be `store`, for the heads beside the log itself, or a file that
+    signing stopped for and that is gone since.
     """
     desk.offline_only("audit witness")
     if (accepted is None) != (reason is None):
@@ -58,15 +68,20 @@ def witness(desk: Desk, accepted: str | None, reason: str | None) -> int:
             return 0
         found = [_compared(house, one) for one in witnesses_of(house.settings)]
         halted = tables.state(house.store).halted
-    desk.table(found, SHOWN)
+    if found or desk.as_json:
+        desk.table(found, SHOWN)
+    else:
+        desk.say("No witness is configured: [audit] witness_files names none.")
     if halted is not None:
         desk.errors.print(f"Nothing is signed: {halted}.", markup=False, soft_wrap=True)
     return 0 if halted is None and all(one["agrees"] for one in found) else 1
 
 
 def _accept(desk: Desk, house: House, named: str, reason: str) -> None:
-    desk.confirm(f"Give up the head that {named} holds, for good, as: {reason}?")
     try:
+        given = pending(house, named).conflict
+        question = f"Give up the head of {given.checkpoint.size} events that {given.witness} holds"
+        desk.confirm(f"{question}, for good, as: {reason}?")
         done = accept(house, named, reason, local(local_user()))
     except (NothingToAccept, WitnessDamaged, TilesDamaged, OSError) as error:
         raise Failed(str(error)) from error
@@ -88,7 +103,7 @@ def _compared(house: House, one: Witness) -> dict[str, Any]:
         if conflict is not None:
             verdict, agrees = conflict.reason, False
     except FileNotFoundError:
-        verdict = "not written yet"
+        verdict, agrees = _absent(house, one)
     except (OSError, WitnessDamaged, TilesDamaged) as error:
         verdict, agrees = f"cannot be compared: {error}", False
     return {
@@ -99,6 +114,16 @@ def _compared(house: House, one: Witness) -> dict[str, Any]:
         "verdict": verdict,
         "agrees": agrees,
     }
+
+
+def _absent(house: House, one: Witness) -> tuple[str, bool]:
+    """What it means that a file is not there: it is made with the next head, if it can be."""
+    if not one.path.parent.is_dir():
+        return "cannot be written: its directory is not there", False
+    row = next((row for row in tables.witnesses(house.store) if row.name == one.name), None)
+    if row is not None and row.size:
+        return f"is not there any more: it had the head of {row.size} events", False
+    return "not written yet", True
 
 
 def _append(path: Path, note: str) -> None:

@@ -14,6 +14,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +139,11 @@ class Desk:
             return
         table = Table(show_header=False, box=None, pad_edge=False)
         for name, held in rows if rows is not None else value.items():
-            table.add_row(name, _cell(held))
+            if isinstance(held, dict) and held:
+                for part, one in held.items():
+                    table.add_row(f"{name}.{part}", _cell(one))
+            else:
+                table.add_row(name, _cell(held))
         self._print(table)
 
     def table(self, items: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
@@ -298,6 +303,11 @@ def _dig(item: dict[str, Any], path: str) -> Any:
 def _cell(value: Any) -> Text:
     """A value as a cell: never markup, never a control character."""
     return Text(plain(_shown(value)))
+
+
+def rfc3339(at: int) -> str:
+    """An instant in microseconds since the epoch, to the second."""
+    return datetime.fromtimestamp(at // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def plain(text: str) -> str:

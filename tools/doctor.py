@@ -18,7 +18,7 @@ from gatebook.projections.registry import PROJECTIONS
 from gatebook.store.house import House, open_house
 from gatebook.store.passwords import Password
 from gatebook.store.settings import ConfigurationError, Settings
-from gatebook.tools import doctor_providers
+from gatebook.tools import doctor_evidence, doctor_providers
 from gatebook.tools.desk import CONFIGURATION, Desk
 
 Finding = dict[str, Any]
@@ -60,6 +60,8 @@ def _check(desk: Desk) -> Iterator[Finding]:
     try:
         yield _log(house)
         yield from _read_models(house)
+        for outcome in doctor_evidence.checked(house):
+            yield _finding(*outcome)
         yield _administrators(house)
         yield from _signing(house)
         yield _hashing(house)
@@ -102,7 +104,7 @@ def _file(path: Path, forbidden: int) -> Finding:
 
 
 def _log(house: House) -> Finding:
-    """Gaps only. Whether a row was altered is for the tree to say, in a later release."""
+    """Gaps only. Whether a row was altered `audit verify` says."""
     found = house.store.query("SELECT count(*), coalesce(max(position), 0) FROM log")
     count, last = (int(str(value)) for value in found[0])
     if count != last:
@@ -154,7 +156,7 @@ def _passkeys(settings: Settings) -> Finding:
     if settings.rp_id:
         return _finding("passkeys", "good", f"bound to {settings.rp_id}")
     mend = "Set [server] public_url, or [webauthn] rp_id, to a host name."
-    return _finding("passkeys", "good", "off: an IP address is no relying party", mend)
+    return _finding("passkeys", "off", "an IP address is no relying party", mend)
 
 
 def _break_glass(house: House) -> Finding:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -11,8 +10,10 @@ from gatebook.domain import custody
 from gatebook.domain.application.core import DAY
 from gatebook.domain.application.keys import LEAD, KeyView
 from gatebook.store.house import House
-from gatebook.tools.desk import Desk
+from gatebook.tools.desk import Desk, Failed, rfc3339
 from gatebook.tools.master import escrow_, recover, rotate_master
+
+SHOWN = ("kid", "algorithm", "status", "signs_from")
 
 
 @click.group()
@@ -25,7 +26,7 @@ def key() -> None:
 def list_(desk: Desk) -> None:
     """List signing keys."""
     with desk.api() as api:
-        desk.table(api.items("/v1/keys"), ("kid", "algorithm", "status", "signs_from"))
+        desk.table(api.items("/v1/keys"), SHOWN)
 
 
 @key.command("rotate-signing")
@@ -40,7 +41,7 @@ def rotate_signing(desk: Desk, lead: int | None) -> None:
     """Publish a new signing key, which then takes over."""
     with desk.api() as api:
         body = {} if lead is None else {"lead": lead}
-        desk.show(api.call("POST", "/v1/keys/rotate", body))
+        _show(desk, api.call("POST", "/v1/keys/rotate", body))
 
 
 @key.command()
@@ -48,9 +49,11 @@ def rotate_signing(desk: Desk, lead: int | None) -> None:
 @click.pass_obj
 def retire(desk: Desk, kid: str) -> None:
     """End a key that no longer signs. What it signed is refused from then on."""
-    desk.confirm(f"Retire {kid}? Tokens it signed will be refused.")
     with desk.api() as api:
-        desk.show(api.call("POST", f"/v1/keys/{kid}/retire"))
+        if all(one["kid"] != kid for one in api.items("/v1/keys")):
+            raise Failed(f"there is no key {kid}: gatebook key list")
+        desk.confirm(f"Retire {kid}? Tokens it signed will be refused.")
+        _show(desk, api.call("POST", f"/v1/keys/{kid}/retire"))
 
 
 @key.command()
@@ -76,6 +79,11 @@ def status(desk: Desk) -> None:
     desk.table(signing, ("kid", "algorithm", "status", "age", "next"))
 
 
+def _show(desk: Desk, key: dict[str, Any]) -> None:
+    """A signing key: for people without its public half, which is in the JWKS."""
+    desk.show(key, [(name, key.get(name)) for name in SHOWN])
+
+
 def _master(house: House) -> dict[str, Any]:
     record = house.masters.record
     shown: dict[str, Any] = {"id": house.masters.id.hex(), "kind": record.shape.kind}
@@ -83,9 +91,13 @@ def _master(house: House) -> dict[str, Any]:
     if record.under_way is not None and former is not None:
         _total, left = house.key_table.counts(house.masters.id)
         shown["rotation"] = "under way: run the same key rotate-master again"
-        shown |= {"from": former.id.hex(), "since": _when(record.under_way.began_at), "left": left}
+        shown |= {
+            "from": former.id.hex(),
+            "since": rfc3339(record.under_way.began_at),
+            "left": left,
+        }
     elif record.replaced is not None:
-        shown["rotation"] = f"last at {_when(record.replaced.at)}"
+        shown["rotation"] = f"last at {rfc3339(record.replaced.at)}"
         shown["from"] = record.replaced.former_id.hex()
     else:
         shown["rotation"] = "never"
@@ -99,7 +111,7 @@ def _escrow(house: House) -> str:
         event = recorded.event
         if not isinstance(event, custody.MasterKeyEscrowed):
             continue
-        said = f"of {_when(recorded.metadata.at)}"
+        said = f"of {rfc3339(recorded.metadata.at)}"
         if event.key_id == house.masters.id.hex():
             said += f": any {event.threshold} of {event.shares} shares"
         else:
@@ -122,18 +134,14 @@ def _signing(view: KeyView, now: int, age: int) -> dict[str, Any]:
 def _next(view: KeyView, age: int) -> str:
     if view.status == "published":
         return (
-            "signs when rotated" if view.signs_from is None else f"signs {_when(view.signs_from)}"
+            "signs when rotated" if view.signs_from is None else f"signs {rfc3339(view.signs_from)}"
         )
     if view.status == "active":
         due = (view.signs_from or 0) + age - LEAD
-        return f"successor published {_when(due)}" if age else "rotated by hand"
+        return f"successor published {rfc3339(due)}" if age else "rotated by hand"
     if view.status == "verifying":
         return "retired when its last token has expired"
     return "-"
-
-
-def _when(at: int) -> str:
-    return datetime.fromtimestamp(at // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 for command in (rotate_master, escrow_, recover):

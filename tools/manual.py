@@ -73,13 +73,12 @@ def page() -> str:
     lines = [HEAD, ".Bl -tag -width Ds\n"]
     for words, command in _commands(gatebook, ()):
         lines.append(f".It {_marked(words, command)}\n{_escaped(command.help or '')}\n")
-        options = [one for one in command.params if isinstance(one, click.Option) and one.help]
+        options = [one for one in command.params if isinstance(one, click.Option)]
         if options:
             lines.append(".Bl -tag -width Ds -compact\n")
             for option in options:
-                name = max(option.opts, key=len).lstrip("-")
-                value = f" Ar {option.metavar}" if option.metavar else ""
-                lines.append(f".It Fl -{name}{value}\n{_escaped(option.help or '')}\n")
+                told = f"{_escaped(option.help)}\n" if option.help else ""
+                lines.append(f".It {_option(option)}\n{told}")
             lines.append(".El\n")
     return "".join([*lines, ".El\n", TAIL, f".Sh VERSION\n{RELEASE}\n"])
 
@@ -99,9 +98,29 @@ def _commands(
 
 
 def _marked(words: tuple[str, ...], command: click.Command) -> str:
+    """A command with all that it cannot do without, and whether there is more."""
+    options = [one for one in command.params if isinstance(one, click.Option)]
     arguments = [one for one in command.params if isinstance(one, click.Argument)]
-    shown = "".join(f" Ar {one.make_metavar(click.Context(command))}" for one in arguments)
-    return f"Cm {' '.join(words)}{shown}"
+    shown = "".join(f" {_option(one)}" for one in options if one.required)
+    shown += "".join(f" Ar {one.make_metavar(click.Context(command))}" for one in arguments)
+    more = " Op Ar option ..." if any(not one.required for one in options) else ""
+    return f"Cm {' '.join(words)}{shown}{more}"
+
+
+def _option(option: click.Option) -> str:
+    """An option as it is given: `-n N`, `--name VALUE`, `--this | --no-this`."""
+    names = [*option.opts, *option.secondary_opts]
+    if any(name.startswith("--") and len(name) > 3 for name in names):
+        names = [name for name in names if name.startswith("--")]
+    else:
+        names = names[:1]
+    shown = " | ".join(f"Fl {name[1:]}" for name in names)
+    if option.is_flag or option.count:
+        return shown
+    value = option.make_metavar(click.Context(click.Command("")))
+    if option.metavar is None and value.startswith("INTEGER"):
+        value = "N"
+    return f"{shown} Ar {value}" + (" ..." if option.multiple else "")
 
 
 def _escaped(text: str) -> str:

@@ -80,8 +80,20 @@ def rotate_master(
 
 
 @click.command("escrow")
-@click.option("--shares", type=click.IntRange(2, escrow.MOST), required=True, metavar="N")
-@click.option("--threshold", type=click.IntRange(2, escrow.MOST), required=True, metavar="K")
+@click.option(
+    "--shares",
+    type=click.IntRange(2, escrow.MOST),
+    required=True,
+    metavar="N",
+    help="How many shares there are.",
+)
+@click.option(
+    "--threshold",
+    type=click.IntRange(2, escrow.MOST),
+    required=True,
+    metavar="K",
+    help="How many of them it takes.",
+)
 @click.option("--out", required=True, metavar="DIR", help="Where the files are put, one a share.")
 @click.pass_obj
 def escrow_(desk: Desk, shares: int, threshold: int, out: str) -> None:
@@ -116,7 +128,14 @@ def escrow_(desk: Desk, shares: int, threshold: int, out: str) -> None:
 
 
 @click.command()
-@click.option("--share", "names", multiple=True, required=True, metavar="FILE")
+@click.option(
+    "--share",
+    "names",
+    multiple=True,
+    required=True,
+    metavar="FILE",
+    help="A share; said more than once, as often as there are shares at hand.",
+)
 @click.option("--key-file", required=True, metavar="OUT", help="Where the key is written.")
 @click.pass_obj
 def recover(desk: Desk, names: tuple[str, ...], key_file: str) -> None:

@@ -26,6 +26,7 @@ from gatebook.projections.tree_scan import TreeRefuted
 from gatebook.projections.verify import Difference, verify
 from gatebook.store.house import House
 from gatebook.store.scratch import open_scratch
+from gatebook.store.tree_accept import conflict_stands
 from gatebook.tools.checkpoints import scanned, tree_standing
 from gatebook.tools.desk import Desk, Failed, local_user
 
@@ -160,7 +161,12 @@ def verify_(desk: Desk, names: tuple[str, ...], everything: bool) -> int:
             for difference in table.differences:
                 desk.errors.print(_told(difference), markup=False, soft_wrap=True)
     if not agrees:
-        desk.errors.print("Mend: gatebook projection rebuild NAME", markup=False)
+        told = "Look at the log itself first: gatebook audit verify. A rebuild takes over what it"
+        desk.errors.print(
+            f"{told} says, right or forged. Mend then: gatebook projection rebuild NAME",
+            markup=False,
+            soft_wrap=True,
+        )
     return 0 if agrees else 1
 
 
@@ -182,11 +188,11 @@ def resume(desk: Desk, name: str) -> None:
 def skip(desk: Desk, name: str, position: int) -> None:
     """Let a halted projection pass over one event. This is recorded in the log."""
     desk.offline_only("projection skip")
-    desk.confirm(f"Leave event {position} out of {name} for ever?")
     with desk.house() as house, _failures():
         chosen = projection_named(name)
         with house.store.reading() as reader:
             engine.check_halted_at(reader, name, position)
+        desk.confirm(f"Leave event {position} out of {name} for ever?")
         stream_id = deployment.STREAM_ID
         event = deployment.ProjectionEventSkipped(projection=name, position=position)
         house.app.record(
@@ -249,7 +255,7 @@ def _tree_rebuilt(
     if dry:
         found = tree_scan.scan(house.store, progress)
         return {**scanned(found), "same": found.ok}
-    found = tree_scan.rebuild(house.store, progress)
+    found = tree_scan.rebuild(house.store, progress, lambda: conflict_stands(house))
     return {**scanned(found), "generation": 1, "events": found.events}
 
 

@@ -23,16 +23,23 @@ from gatebook.store.checkpoint_key import checkpoint_key
 from gatebook.store.copying import Copied
 from gatebook.store.faults import StoreRefused
 from gatebook.store.house import House, open_house
+from gatebook.store.keyring import CHECKPOINT_KEY
 from gatebook.store.mapper import EventMapper
 from gatebook.store.new_store import check_no_log
 from gatebook.store.opening import POSTGRESQL, SQLITE, sqlite_path
 from gatebook.store.settings import Settings
 from gatebook.store.system import SystemClock
 from gatebook.tools import migrations, verify
-from gatebook.tools.audit_verify import CHECKPOINT_KEY, failures, opened_keyring
-from gatebook.tools.desk import Desk, Failed, local_user, plain
+from gatebook.tools.audit_verify import failures, opened_keyring
+from gatebook.tools.desk import Desk, Failed, local_user, plain, rfc3339
 
 Tell = Callable[[int, int], None]
+
+HARMLESS = frozenset(
+    {"schema", "user", "host", "hostaddr", "port", "dbname", "connect_timeout", "passfile"}
+    | {"sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "target_session_attrs"}
+)
+"""Parameters of a PostgreSQL URL that are shown: an unknown one may be secret."""
 
 
 @click.group()
@@ -87,6 +94,7 @@ def verify_(desk: Desk) -> int:
             desk.errors.print(plain(f"{one.what}: {one.message}"), markup=False, soft_wrap=True)
         if not found:
             desk.say(f"The store is sound: {head:,} events, and every key opens.")
+            desk.say("Whether an event was changed is for: gatebook audit verify")
     return 1 if found else 0
 
 
@@ -95,12 +103,22 @@ def verify_(desk: Desk) -> int:
 @click.option("--keyring", metavar="FILE", help="Copy the keyring too, into a file of its own.")
 @click.pass_obj
 def backup(desk: Desk, file: str, keyring: str | None) -> None:
-    """Copy the log into one file, beside whatever goes on. This is recorded in the log."""
+    """Copy the log into one file, beside whatever goes on. This is recorded in the log.
+
+    What is copied is held against the newest signed head. Exit code 1 when that disagrees: the copy
+    is FILE.bad then.
+    """
     desk.offline_only("store backup")
     with desk.house() as house, _refusals(), bar(desk, "backup") as tell:
         follow_up(house)  # without a server nobody else signs what is newer than the last head
-        copied = backups.back_up(house, local(local_user()), file, keyring, tell)
-    _show(desk, copied, file=file, bytes=os.path.getsize(file), keyring=keyring)
+        made = backups.back_up(house, local(local_user()), file, keyring, tell)
+    copied = made.copied
+    _show(desk, copied, file=made.path, bytes=os.path.getsize(made.path), keyring=keyring)
+    if made.refuted is not None:
+        raise Failed(
+            f"the log does not agree with what was signed: {made.refuted}. It was copied as it is, "
+            f"to {made.path}. Run gatebook audit verify, and keep the backups from before"
+        )
     if copied.size < copied.head:
         desk.errors.print(
             f"note: {copied.head - copied.size} events of the backup are newer than the newest "
@@ -130,7 +148,7 @@ def restore(desk: Desk, file: str, keyring: str | None, upto: int | None) -> Non
         check_no_log(settings.store_url)
         backups.check_backup(file)
         key = str(checkpoint_key(ring).verifier) if ring.has(CHECKPOINT_KEY) else None
-        _check(desk, file, None if key is None else verify.Key.parse(key))
+        _check(desk, file, None if key is None else verify.Key.parse(key), upto)
         record = backups.restored_row(EventMapper(ring), local(local_user()), SystemClock().now())
         with bar(desk, "restore") as tell:
             copied = backups.restore(
@@ -153,33 +171,50 @@ def copy_(desk: Desk, url: str) -> None:
         copied = backups.copy_store(house, local(local_user()), to, tell)
     _show(desk, copied, url=_shown(url))
     desk.say(f'Now set [store] url = "{_shown(url)}" and start the servers.')
+    if _shown(url) != url:
+        desk.say(
+            "What may be secret is left out of it: put the password into ~/.pgpass, mode 0600,"
+        )
+        desk.say("or into a file that PGPASSFILE names.")
     desk.say(f"What was appended after event {copied.head} is not in it.")
 
 
-def _check(desk: Desk, file: str, key: verify.Key | None) -> None:
-    """Raises Failed unless all signed heads of a backup agree with it. One without any passes."""
+def _check(desk: Desk, file: str, key: verify.Key | None, upto: int | None) -> None:
+    """Raises Failed unless all signed heads of a backup agree with it. One without any passes.
+
+    Of a backup that is restored up to a position, what comes after it is not looked at.
+    """
     if key is None:
         desk.say("The keyring has no key for signed heads: only the structure was checked.")
         return
     with failures(), bar(desk, "verify") as tell:
-        report = verify.verify(file, [key], tell=tell)
+        report = verify.verify(file, [key], tell=tell, upto=upto)
     wrong = [one for one in report.problems if one.kind != "unproven"]
     if wrong:
-        raise Failed(plain(f"{file} is not restored: {wrong[0].message}"))
+        said = f"{file} is not restored: {wrong[0].message}"
+        if report.first_bad is not None:
+            said += f"; first bad position: {report.where}"
+        if report.first_bad is not None and report.first_bad > 1:
+            said += f". What is before it can be restored: --to-position {report.first_bad - 1}"
+        raise Failed(plain(said))
+    notes = []
+    if upto is not None:
+        notes.append(f"only events 1 to {upto} were verified; the backup may be bad after them")
     if report.uncovered and report.heads:
-        desk.say(f"No signed head vouches for the newest {report.uncovered} events of the backup.")
+        notes.append(f"no signed head vouches for the newest {report.uncovered} of them")
     if not report.heads:
-        desk.say("The backup holds no signed head: only its structure was checked.")
+        notes.append("no signed head was found for them: only the structure was checked")
+    for note in notes:
+        desk.errors.print(f"note: {note}", markup=False, soft_wrap=True)
 
 
 def _show(desk: Desk, copied: Copied, **more: Any) -> None:
+    named = {name: value for name, value in more.items() if value is not None}
+    size, root = copied.size or None, copied.root.hex() or None
+    signed = None if size is None else f"of {size:,} events, root {root}"
     desk.show(
-        {
-            **{name: value for name, value in more.items() if value is not None},
-            "head": copied.head,
-            "checkpoint": copied.size or None,
-            "root": copied.root.hex() or None,
-        }
+        {**named, "head": copied.head, "checkpoint": size, "root": root},
+        [*named.items(), ("events", copied.head), ("newest signed head", signed)],
     )
 
 
@@ -201,7 +236,7 @@ def _bytes(house: House) -> int:
 def _newest_backup(house: House) -> dict[str, Any] | None:
     for recorded in reversed(house.store.stream(custody.STREAM_ID)):
         if isinstance(recorded.event, custody.StoreBackedUp):
-            at = recorded.recorded_at // 1_000_000
+            at = rfc3339(recorded.recorded_at)
             return {"head": recorded.event.head, "at": at, "checkpoint": recorded.event.size}
     return None
 
@@ -214,11 +249,19 @@ def _absolute(settings: Settings, url: str) -> str:
 
 
 def _shown(url: str) -> str:
-    """A URL without who signs in to it, and with what password: either may be in the query."""
-    base, _, query = url.partition("?")
-    scheme, mark, rest = base.partition("://")
-    schema = "&".join(part for part in query.split("&") if part.startswith("schema="))
-    return f"{scheme}{mark}{rest.rpartition('@')[2]}{f'?{schema}' if schema else ''}"
+    """A URL with who signs in to it, and without a password, which may be in the query as well."""
+    scheme, mark, rest = url.partition("://")
+    if not url.startswith(POSTGRESQL):
+        return url
+    # As libpq reads it: what stands before an @ in front of the first / is user and password.
+    authority, slash, path = rest.partition("/")
+    credentials, at, host = authority.rpartition("@")
+    user = credentials.partition(":")[0] if "?" not in credentials else ""
+    host, _, asked = host.partition("?")
+    path, _, more = path.partition("?")
+    parts = [one for one in (asked or more).split("&") if one.partition("=")[0] in HARMLESS]
+    shown = f"{scheme}{mark}{user}{'@' if user and at else ''}{host}{slash}{path}"
+    return shown + (f"?{'&'.join(parts)}" if parts else "")
 
 
 @contextmanager

@@ -122,9 +122,13 @@ class Report:
     def wrong(self, kind: str, message: str, first_bad: int = 0, last_bad: int = 0) -> None:
         self.problems.append(Problem(kind, message, first_bad, last_bad or first_bad))
 
-    def __str__(self) -> str:
+    @property
+    def where(self) -> str:
+        """The first bad position, or the two that it lies between."""
         apart = f"between {self.first_bad} and {self.last_bad}"
-        where = self.first_bad if self.first_bad == self.last_bad else apart
+        return str(self.first_bad) if self.first_bad == self.last_bad else apart
+
+    def __str__(self) -> str:
         verdict = "all agrees" if self.ok else "something is wrong, but no event was found so"
         told = (
             f"key: {', '.join(self.keys)}",
@@ -135,7 +139,7 @@ class Report:
             f"events newer than that, which no head covers: {self.uncovered:,}",
             *(f"note: {one}" for one in self.warnings),
             *(f"WRONG: {one.message}" for one in self.problems),
-            f"first bad position: {where}" if self.first_bad else verdict,
+            f"first bad position: {self.where}" if self.first_bad else verdict,
         )
         return "\n".join(told)
 

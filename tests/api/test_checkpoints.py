@@ -246,10 +246,15 @@ def test_an_unwritable_witness_turns_readiness_red_and_stops_nothing(
     with witnessed.served() as served:
         answer = until(lambda: (a := served.client.get("/v1/ready")).status == 503 and a)
         assert "witness.txt cannot be" in answer.body["problems"][0]
+        assert b"\ngatebook_witnesses_in_trouble 1.0" in served.admin.get("/metrics").raw
         served.account()
         covering(served, served.head())
         place.rmdir()
         until(lambda: served.client.get("/v1/ready").status == 200)
+        assert b"\ngatebook_witnesses_in_trouble 0.0" in served.admin.get("/metrics").raw
+        said = witnessed.log()
+        assert said.count('"witness in trouble"') == said.count('"witness good again"') == 1
+        assert '"gatebook.follower"' in said
     notes = list(all_notes(place))
     assert notes
 

@@ -38,6 +38,8 @@ COUNTS = {
     "size",
     "step",
     "threshold",
+    "former",
+    "version",
 }
 """Fields of events that are plain numbers. Whoever adds one decides which list it belongs to."""
 

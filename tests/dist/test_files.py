@@ -47,6 +47,18 @@ def test_the_manual_is_that_of_the_commands() -> None:
     assert (DIST / "gatebook.1").read_text() == page()
 
 
+def test_the_manual_names_what_a_command_cannot_do_without() -> None:
+    """Required options stand in the line of their command; a short option has one dash."""
+    lines = page().splitlines()
+    assert any(
+        line.startswith(".It Cm key escrow Fl -shares Ar N Fl -threshold Ar K Fl -out Ar DIR")
+        for line in lines
+    )
+    assert any(line.startswith(".It Cm key recover Fl -share Ar FILE ...") for line in lines)
+    assert ".It Fl n Ar N" in lines
+    assert "" not in lines
+
+
 @pytest.mark.parametrize("script", ["install.sh", "backup", "gatebook.sh"])
 def test_shell_scripts_are_clean(script: str) -> None:
     """No warning of shellcheck."""

@@ -51,8 +51,9 @@ def directory(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("document", ["README.md", "RUNBOOK.md"])
 def test_every_command_of_a_document_works(document, directory):
     """The blocks of a document, run in order beside a running server, all succeed."""
+    more = f'{MORE}\n[audit]\nwitness_files = ["witness.heads"]'
     deployment = Deployment(
-        directory / "data", "sqlite:///gatebook.db", server="workers = 1", more=MORE
+        directory / "data", "sqlite:///gatebook.db", server="workers = 1", more=more
     )
     deployment.create()
     with deployment.served() as server, hostile.running() as provider:

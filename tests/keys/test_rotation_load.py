@@ -21,7 +21,7 @@ from tests.api.served import ELSEWHERE, PASSWORD, Client, Deployment, Served
 from tests.keys.conftest import OTHER, PASSPHRASE, configure, opened_house, private
 from tests.keys.filling import fill
 from tests.system.evidence import check_store
-from tests.system.family import children, until
+from tests.system.family import until
 
 PROGRAM = [str(Path(sys.executable).parent / "gatebook")]
 
@@ -126,7 +126,6 @@ def test_no_request_fails_and_the_old_passphrase_opens_nothing(deployment: Deplo
     former = house.masters.id
     house.close()
     with deployment.served() as served:
-        workers = children(served, "worker")
         with Load(served) as load:
             time.sleep(1.0)
             done = rotate(deployment, "--passphrase-file", str(deployment.directory / "new"))
@@ -138,7 +137,7 @@ def test_no_request_fails_and_the_old_passphrase_opens_nothing(deployment: Deplo
         assert load.wrong == []
         assert min(load.done.values()) > 5, load.done
         assert len(load.done) == 5
-        assert children(served, "worker") == workers, "a worker died"
+        assert '"died"' not in deployment.log()
     print(f"\n{load.done}, {done.stdout}")
     house = opened_house(deployment)
     assert house.masters.id != former

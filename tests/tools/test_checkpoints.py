@@ -60,6 +60,47 @@ def test_a_checkpoint_is_signed_now_and_verifies(cli, tmp_path):
     assert (code, "No such file" in errors) == (1, True)
 
 
+def test_a_checkpoint_is_json_when_that_is_asked_for(cli):
+    """The head in parts, and the note as it was signed; the key likewise."""
+    code, output, _errors = cli("--json", "audit", "checkpoint")
+    head = json.loads(output)
+    assert (code, head["note"].split("\n")[:2]) == (0, [head["origin"], str(head["size"])])
+    code, output, _errors = cli("--json", "audit", "checkpoint", "--key")
+    key = json.loads(output)
+    assert VerifierKey.parse(key["verifier_key"]).origin == key["origin"] == head["origin"]
+
+
+def test_no_rebuild_lifts_a_conflict(cli, deployment):
+    """It is given up by name and with a reason, as the halt says, also when the file is gone."""
+    cli("audit", "checkpoint")
+    file = deployment.directory / "witness.txt"
+    with file.open("a") as appended:
+        appended.write(forged(deployment, 9_999))
+    assert cli("audit", "witness")[0] == 1
+    file.rename(file.with_name("old"))
+    code, _output, errors = cli("projection", "rebuild", "tree")
+    assert (code, "--accept witness.txt --reason TEXT" in errors) == (1, True)
+    code, _output, errors = cli("audit", "witness", "--accept", "nope", "--reason", "why")
+    assert (code, "no witness of" in errors) == (1, True), "before anything is asked"
+    code, output, errors = cli(
+        "--yes", "audit", "witness", "--accept", "witness.txt", "--reason", "why"
+    )
+    assert (code, "9999 events is given up" in output) == (0, True), errors
+    assert cli("audit", "witness")[0] == 0
+
+
+def test_verify_says_to_look_at_the_log_first(cli, deployment):
+    """A read model that differs may be the last one that nobody forged."""
+    cli("account", "list")
+    house = open_house(Settings.load(deployment.config, {}))
+    with house.store.writing() as tx:
+        tx.execute("DROP TRIGGER log_refuses_update")
+        tx.execute("UPDATE log SET recorded_at = recorded_at - 1 WHERE position = 3")
+    house.close()
+    code, _output, errors = cli("projection", "verify", "audit")
+    assert (code, "gatebook audit verify" in errors) == (1, True)
+
+
 def test_witnesses_are_compared(cli, deployment):
     """Agreement is 0; a head of ours that is not of this log is 1 and named, and stops signing."""
     code, output, _errors = cli("--json", "audit", "witness")

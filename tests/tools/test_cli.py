@@ -176,9 +176,13 @@ def test_signing_keys(cli):
     [first] = as_json(cli("--json", "key", "list"))
     rotated = as_json(cli("--json", "key", "rotate-signing", "--lead", "0"))
     assert cli("--yes", "key", "retire", rotated["kid"])[0] == 1
+    code, _output, errors = cli("key", "retire", "nobody")
+    assert (code, "there is no key nobody" in errors) == (1, True)
     assert cli("--yes", "key", "retire", first["kid"])[0] == 0
     states = {key["kid"]: key["status"] for key in as_json(cli("--json", "key", "list"))}
     assert states == {first["kid"]: "retired", rotated["kid"]: "active"}
+    code, output, _errors = cli("key", "rotate-signing")
+    assert (code, "=" in output, "signs_from" in output) == (0, False, True)
 
 
 def test_read_models_are_rebuilt_and_verified(cli, deployment):

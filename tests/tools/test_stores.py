@@ -21,6 +21,7 @@ from gatebook.store.key_rows import key_rows
 from gatebook.store.settings import Settings
 from gatebook.tools import verify
 from gatebook.tools.main import run as gatebook
+from gatebook.tools.stores import _shown as shown
 from gatebook.tools.verify import EVENTS, opened
 from tests.api.served import Deployment
 from tests.trust.evidence import Copy
@@ -171,6 +172,73 @@ def test_a_backup_that_was_altered_is_not_restored(cli, deployment, tmp_path):
     assert code == 1
     assert "is not restored" in errors
     assert not (other.directory / "gatebook.db").exists()
+
+
+def test_the_good_part_of_a_bad_backup_is_restored(cli, deployment, tmp_path):
+    """Up to a head that agrees; further only what no head contradicts, and that is said."""
+    for _ in range(3):
+        cli("account", "list")
+    cli("store", "backup", tmp_path / "b", "--keyring", tmp_path / "k")
+    copy = Copy(f"sqlite:///{tmp_path}/b")
+    heads = [size for (size,) in copy.run("SELECT size FROM tree_heads ORDER BY size")]
+    assert len(heads) > 2
+    good, bad = heads[0], heads[-1]
+    copy.run(copy.altered("payload", bad), f"UPDATE tree_heads SET note = 'x' WHERE size = {bad}")
+    words = ("store", "restore", tmp_path / "b", "--keyring", tmp_path / "k")
+    other = another(tmp_path, deployment)
+    assert cli(*words, on=other)[0] == 1
+    copy.run(copy.altered("payload", good + 1))
+    code, _output, errors = cli(*words, "--to-position", heads[1], on=other)
+    assert (code, f"before it can be restored: --to-position {good}" in errors) == (1, True), errors
+    code, _output, errors = cli(*words, "--to-position", good, on=other)
+    assert code == 0, errors
+    assert f"only events 1 to {good} were verified" in errors
+    assert "vouches" not in errors
+    assert rows_of(url_of(other))[:good] == rows_of(url_of(deployment))[:good]
+    assert cli("audit", "verify", on=other)[0] == 0
+
+
+def test_a_log_with_a_gap_is_not_copied(cli, deployment, tmp_path):
+    """The event that is missing is named, and no file is left."""
+    Copy(url_of(deployment)).run("DELETE FROM log WHERE position = 5")
+    code, _output, errors = cli("store", "backup", tmp_path / "b", "--keyring", tmp_path / "k")
+    assert (code, "event 5 is missing" in errors) == (1, True), errors
+    assert os.listdir(tmp_path) == ["home"]
+
+
+@pytest.mark.parametrize("damage", ["payload", "note"])
+def test_a_backup_of_a_forged_log_is_kept_as_bad(cli, deployment, tmp_path, damage):
+    """It reads every event anyway: a copy that no head vouches for is not taken for a backup."""
+    assert cli("account", "list")[0] == 0
+    copy = Copy(url_of(deployment))
+    if damage == "note":
+        copy.run("UPDATE tree_heads SET note = replace(note, '— ', '— x')")
+    else:
+        copy.run(copy.altered("payload", 3))
+    code, output, errors = cli("store", "backup", tmp_path / "b", "--keyring", tmp_path / "k")
+    assert code == 1, output + errors
+    assert "does not agree with what was signed" in errors
+    assert not (tmp_path / "b").exists()
+    assert stat.S_IMODE((tmp_path / "b.bad").stat().st_mode) == 0o600
+    assert rows_of(f"sqlite:///{tmp_path}/b.bad")[:4] == rows_of(url_of(deployment))[:4]
+    assert (tmp_path / "k").exists(), "the keyring is not the log's business"
+    doctor = {one["check"]: one["state"] for one in json.loads(cli("--json", "doctor")[1])}
+    assert doctor["newest backup"] == "none"
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("postgresql://u@h:5/d?schema=s", "postgresql://u@h:5/d?schema=s"),
+        ("postgresql://u:p@h/d?schema=s&password=p&sslmode=require",
+         "postgresql://u@h/d?schema=s&sslmode=require"),
+        ("postgres://h/d?%70assword=p&user=u", "postgres://h/d?user=u"),
+        ("sqlite:///moved.db", "sqlite:///moved.db"),
+    ],
+)  # fmt: skip
+def test_an_address_is_shown_as_it_can_be_set(given, told):
+    """Who signs in stays in it, a password does not."""
+    assert shown(given) == told
 
 
 def test_a_keyring_of_another_master_key_is_refused(cli, deployment, tmp_path):

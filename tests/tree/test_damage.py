@@ -10,7 +10,7 @@ from gatebook.projections.errors import ReadModelBehind
 from gatebook.projections.tree_scan import TreeRefuted, rebuild, scan
 from gatebook.store.checkpoint_key import checkpoint_key
 from gatebook.store.house import system
-from gatebook.store.tree_accept import NothingToAccept, accept
+from gatebook.store.tree_accept import NothingToAccept, accept, conflict_stands
 from gatebook.store.tree_signer import TreeSigner
 from tests.tree.conftest import happen
 from tests.tree.test_signer import happened
@@ -62,7 +62,7 @@ def test_damaged_tiles_stop_the_signing_and_are_mended_from_the_log(signed, name
     halted = tables.state(signed.store).halted
     assert halted is not None
     assert tables.newest_head(signed.store) == before
-    rebuild(signed.store, quiet)
+    rebuild(signed.store, quiet, lambda: conflict_stands(signed))
     assert scan(signed.store, quiet).ok
     TreeSigner(signed).round()
     head = tables.newest_head(signed.store)
@@ -87,7 +87,7 @@ def test_a_damaged_full_tile_is_found_by_verifying(signed):
     change(signed, "UPDATE tree_tiles SET hashes = ? WHERE level = 0 AND tile = 0", b"\1" * 8192)
     found = scan(signed.store, quiet)
     assert (found.wrong_tiles, found.wrong_heads) == ([(0, 0)], [])
-    assert rebuild(signed.store, quiet).wrong_tiles == [(0, 0)]
+    assert rebuild(signed.store, quiet, lambda: False).wrong_tiles == [(0, 0)]
     assert scan(signed.store, quiet).ok
 
 
@@ -101,7 +101,7 @@ def test_a_changed_log_is_refused_by_a_rebuild(signed):
         tx.execute("DROP TRIGGER log_refuses_update")
         tx.execute("UPDATE log SET recorded_at = recorded_at + 1 WHERE position = 17")
     with pytest.raises(TreeRefuted, match="that was signed"):
-        rebuild(signed.store, quiet)
+        rebuild(signed.store, quiet, lambda: False)
     assert tiles == signed.store.query("SELECT * FROM tree_tiles ORDER BY level, tile")
     found = scan(signed.store, quiet)
     assert len(found.wrong_heads) == 3
@@ -126,7 +126,7 @@ def test_a_log_that_was_cut_stops_the_signing(signed):
     (conflict,) = happened(signed, checkpoints.CheckpointConflicted)
     assert (conflict.witness, conflict.size) == ("store", end)
     with pytest.raises(TreeRefuted):
-        rebuild(signed.store, quiet)
+        rebuild(signed.store, quiet, lambda: conflict_stands(signed))
     with pytest.raises(NothingToAccept, match="no witness"):
         accept(signed, "nothing.txt", "why", system())
 
@@ -157,6 +157,9 @@ def test_a_changed_head_stops_the_signing(signed, sql):
     change(signed, sql, b"\2" * 32, head.size)
     TreeSigner(signed).round()
     assert tables.state(signed.store).halted is not None
+    assert accept(signed, "store", "a test", system()).size == head.size
+    TreeSigner(signed).round()
+    assert tables.state(signed.store).halted is None
 
 
 def test_a_head_that_was_signed_for_another_log_is_a_conflict(signed):

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from gatebook.domain import checkpoints
+from gatebook.domain.envelope import Entry
 from gatebook.projections import tree_tables as tables
+from gatebook.projections.tree_scan import TreeRefuted, rebuild
 from gatebook.store.checkpoint_key import checkpoint_key, recorded_keys
 from gatebook.store.checkpoints import CheckpointKey
 from gatebook.store.house import House, system
-from gatebook.store.tree_accept import NothingToAccept, accept
+from gatebook.store.tree_accept import NothingToAccept, accept, conflict_stands
 from gatebook.store.tree_signer import TreeSigner
 from gatebook.store.witness import TAIL, Witness, WitnessDamaged, all_notes, looked
 from tests.tree.conftest import WITNESS, happen, opened
@@ -103,6 +105,71 @@ def test_a_rollback_is_noticed_and_accepted(deployment, tmp_path):
         assert tables.state(house.store).halted is None
         with pytest.raises(NothingToAccept, match="agrees"):
             accept(house, WITNESS, "again", system())
+
+
+def away(house: House, deployment, how: str) -> None:
+    """The witness that signing stopped for is moved, or not configured any more."""
+    if how == "moved":
+        file_of(house).rename(file_of(house).with_name("old"))
+        return
+    text = deployment.config.read_text()
+    deployment.config.write_text(text.replace(f'["{WITNESS}"]', "[]"))
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("recorded", [True, False], ids=["recorded", "unrecorded"])
+@pytest.mark.parametrize("how", ["moved", "unconfigured"])
+def test_a_conflict_is_given_up_though_its_witness_is_gone(
+    deployment, how, recorded, tmp_path, monkeypatch
+):
+    """No rebuild lifts it; its name and a reason do, whatever became of the file."""
+    with opened(deployment) as house:
+        sign(house)
+        key = checkpoint_key(house.keyring)
+        with file_of(house).open("a") as file:
+            file.write(key.sign(9_999, b"\5" * 32))
+        with monkeypatch.context() as patched:
+            if not recorded:
+                patched.setattr(TreeSigner, "_record", lambda *_: None)
+            sign(house)
+        away(house, deployment, how)
+    with opened(deployment) as house:
+        TreeSigner(house).round()
+        halted = str(tables.state(house.store).halted)
+        assert f"gatebook audit witness --accept {WITNESS} --reason TEXT" in halted
+        assert len(conflicts(house)) == recorded
+        with pytest.raises(TreeRefuted, match="still nothing is signed"):
+            rebuild(house.store, lambda _a, _b: None, lambda: conflict_stands(house))
+        with pytest.raises(NothingToAccept, match=WITNESS):
+            accept(house, "store", "why", system())
+
+        done = accept(house, WITNESS, "the disk is lost", system())
+
+        assert (done.size, done.kept_as) == (9_999, None)
+        sign(house)
+        assert tables.state(house.store).halted is None
+        (given_up,) = happened(house, checkpoints.CheckpointAbandoned)
+        assert (given_up.witness, given_up.size) == (WITNESS, 9_999)
+        assert given_up.reason == "the disk is lost"
+
+
+def test_a_conflict_that_damaged_tiles_made_is_lifted_by_a_rebuild(house):
+    """The head is of this log after all: nothing is given up."""
+    sign(house, 3)
+    claimed = tables.newest_head(house.store)
+    assert claimed is not None
+    event = checkpoints.CheckpointConflicted(witness=WITNESS, size=claimed.size, root=claimed.root)
+    stream_id = checkpoints.STREAM_ID
+    house.app.record(
+        [Entry(stream_id, 0, event)],
+        system(),
+        house.clock.now(),
+        unordered=frozenset({stream_id}),
+    )
+    with house.store.writing() as tx:
+        tables.halt(tx, f"the witness {WITNESS} holds a signed head of {claimed.size} events")
+    rebuild(house.store, lambda _a, _b: None, lambda: conflict_stands(house))
+    assert tables.state(house.store).halted is None
 
 
 @pytest.mark.parametrize("beyond", [0, 1_000])
@@ -196,6 +263,34 @@ def test_a_witness_that_is_no_longer_configured_is_forgotten(deployment):
     with opened(deployment) as house:
         TreeSigner(house).round()
         assert tables.witnesses(house.store) == []
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_trouble_is_said_once_when_it_begins_and_when_it_ends(house):
+    """For the server's own log: neither a witness nor the signing stops in silence."""
+    said: list[tuple[str, str]] = []
+    signer = TreeSigner(house, lambda what, fields: said.append((what, fields.get("witness", ""))))
+    path = file_of(house)
+    path.mkdir()
+    for _ in range(3):
+        happen(house)
+        signer.round()
+    path.rmdir()
+    for _ in range(2):
+        happen(house)
+        signer.round()
+    assert said == [("witness in trouble", WITNESS), ("witness good again", WITNESS)]
+    said.clear()
+    with path.open("a") as file:
+        file.write(checkpoint_key(house.keyring).sign(9_999, b"\5" * 32))
+    for _ in range(3):
+        happen(house)
+        signer.round()
+    accept(house, WITNESS, "a test", system())
+    for _ in range(2):
+        happen(house)
+        signer.round()
+    assert said == [("signing stopped", ""), ("signing goes on", "")]
 
 
 def test_a_file_is_read_from_its_end(tmp_path):
