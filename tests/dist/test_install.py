@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
+import select
+import shutil
 import subprocess
 import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,11 +30,16 @@ def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def installed(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A root directory that `install.sh` has filled from the source distribution."""
-    root = tmp_path_factory.mktemp("root")
-    install(root, "--wheel", str(sdist))
-    return root
+def installed(sdist: Path) -> Iterator[Path]:
+    """A root directory that `install.sh` has filled from the source distribution.
+
+    Not below pytest's own, into which no other user may look.
+    """
+    with tempfile.TemporaryDirectory(prefix="gatebook-root-", dir="/tmp") as directory:
+        root = Path(directory)
+        root.chmod(0o755)
+        install(root, "--wheel", str(sdist))
+        yield root
 
 
 def run(*command: object, **more: str) -> str:
@@ -92,6 +104,75 @@ def test_the_installed_release_passes_what_a_client_sees(installed: Path) -> Non
     )
     assert " passed" in said
     assert "failed" not in said
+
+
+def may_run(user: str, program: str) -> bool:
+    """Whether a user may run a program: a Python in somebody's home he may not."""
+    command = ["runuser", "-u", user, "--", "test", "-x", str(Path(program).resolve())]
+    return subprocess.run(command, timeout=10).returncode == 0
+
+
+@pytest.fixture
+def somebody() -> Iterator[tuple[list[str], Path]]:
+    """Another user, where there can be one: what to put before his commands, and his directory."""
+    before: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="gatebook-data-", dir="/tmp") as directory:
+        if os.geteuid() == 0 and may_run("nobody", sys.executable):
+            before = ["runuser", "-u", "nobody", "--"]
+            shutil.chown(directory, "nobody")
+        yield [*before, "env", "-i", f"HOME={directory}", "PATH=/usr/bin:/bin"], Path(directory)
+
+
+def test_from_nothing_to_a_verified_backup(
+    installed: Path, somebody: tuple[list[str], Path]
+) -> None:
+    """The runbook's way, as a user who has nothing but the installed program."""
+    before, home = somebody
+    gatebook = [*before, installed / "opt/gatebook/bin/gatebook"]
+    data = home / "data"
+    run(*gatebook, "init", "--data-dir", data)
+    gatebook += ["--config", data / "gatebook.toml"]
+    words = ("--json", "account", "create", "--username", "ann", "--admin", "--password-stdin")
+    made = subprocess.run(
+        [*map(str, gatebook), *words],
+        input="a quiet lantern over the harbour\n",
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert json.loads(made.stdout)["id"], made.stderr
+    listen = "GATEBOOK__SERVER__LISTEN=127.0.0.1:0"
+    server = subprocess.Popen(
+        [*before, listen, *map(str, gatebook[len(before) :]), "serve"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert server.stdout is not None
+        ready, _, _ = select.select([server.stdout], [], [], 60)
+        line = server.stdout.readline() if ready else ""
+        address = line.rpartition(" ")[2].strip()
+        body = {"username": "ann", "password": "a quiet lantern over the harbour"}
+        request = urllib.request.Request(
+            f"{address}/v1/auth/login",
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            assert answer.status == 200
+        time.sleep(1.5)  # until a head covers the sign-in
+        assert "all agrees" in run(*gatebook, "audit", "verify")
+        run(*gatebook, "store", "backup", home / "log.backup", "--keyring", home / "keys.backup")
+        key = run(*gatebook, "audit", "checkpoint", "--key").strip()
+    finally:
+        server.terminate()
+        server.wait(60)
+        assert server.stdout is not None
+        server.stdout.close()
+    verify = [*before, installed / "opt/gatebook/bin/python", "-m", "gatebook.tools.verify"]
+    assert "all agrees" in run(*verify, "--log", home / "log.backup", "--key", key)
+    assert (home / "keys.backup").stat().st_mode & 0o777 == 0o600
 
 
 def test_running_it_again_keeps_what_is_there(installed: Path, sdist: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
 
 import pytest
 
@@ -94,7 +95,17 @@ class Before:
         self.erased = erased["id"]
         erase(served, erased)
         self.leaver = served.account()
-        self.checkpoint = served.client.get("/v1/audit/checkpoint").raw.decode()
+        self.checkpoint = signed_head(served)
+
+
+def signed_head(served: Served) -> str:
+    """The newest head, once there is one."""
+    for _ in range(200):
+        answer = served.client.get("/v1/audit/checkpoint")
+        if answer.status == 200:
+            return answer.raw.decode()
+        time.sleep(0.05)
+    raise AssertionError(answer.raw)
 
 
 def loaded(served, stop):
