@@ -50,7 +50,7 @@ def identity(path: str) -> Identity | None:
 def create_private_file(path: str) -> None:
     """An empty file for its owner only, whose name survives a power cut. Raises `OSError`."""
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    directory = os.open(os.path.dirname(path), os.O_RDONLY | os.O_CLOEXEC)
+    directory = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(directory)
     finally:

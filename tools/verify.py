@@ -642,10 +642,14 @@ def _postgres(url: str) -> Iterator[Found]:
 
 def read_key(given: str) -> Key:
     """A key as it is, or out of a file. Raises Unreadable."""
+    if not os.path.exists(given):
+        return Key.parse(given)
     try:
-        return Key.parse(Path(given).read_text("utf-8") if os.path.exists(given) else given)
+        return Key.parse(Path(given).read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise Unreadable(f"the key {given} cannot be read") from error
+    except Unreadable as error:
+        raise Unreadable(f"{given}: {error}") from error
 
 
 def read_files(paths: Iterable[str]) -> Iterator[tuple[str, Iterable[str]]]:

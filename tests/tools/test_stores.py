@@ -198,6 +198,15 @@ def test_the_good_part_of_a_bad_backup_is_restored(cli, deployment, tmp_path):
     assert cli("audit", "verify", on=other)[0] == 0
 
 
+@pytest.mark.parametrize("deployment", ["sqlite"], indirect=True)
+def test_a_backup_by_a_bare_name(cli, tmp_path, monkeypatch):
+    """It is of the working directory, as anywhere else."""
+    monkeypatch.chdir(tmp_path)
+    code, _output, errors = cli("store", "backup", "b", "--keyring", "k")
+    assert code == 0, errors
+    assert sorted(os.listdir(tmp_path)) == ["b", "home", "k"]
+
+
 def test_a_log_with_a_gap_is_not_copied(cli, deployment, tmp_path):
     """The event that is missing is named, and no file is left."""
     Copy(url_of(deployment)).run("DELETE FROM log WHERE position = 5")
