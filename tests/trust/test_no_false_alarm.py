@@ -82,7 +82,7 @@ def written_and_verified(url, events):
         for writer in writers:
             writer.stdin.write("go\n")
             writer.stdin.flush()
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + 900
         while any(writer.poll() is None for writer in writers):
             report = verify(url, [VKEY])
             # Before the first head is signed nothing is proven, and nothing is called changed.
