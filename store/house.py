@@ -97,7 +97,7 @@ class House(Commands):
         self.relying = Relying(self.outbound, self.clock)
         self.pre_logins = PreLogins(self.keyring, self.clock, self.ids)
         self.guesses = Reservations(self.store, self.clock, self.ids, settings.sign_in_queue)
-        self._erasures = -1
+        self._erasures: int | None = None
         self._forget_until = 0.0
         self._wire_checks()
         self._wire_commands()
@@ -219,8 +219,8 @@ class House(Commands):
         is gone from the memory of every process.
         """
         erasures = self.access.erasures()
-        if erasures != self._erasures:
-            self._erasures = erasures
+        before, self._erasures = self._erasures, erasures
+        if before is not None and erasures != before:
             self._forget_until = time.monotonic() + FORGET_FOR
         if time.monotonic() < self._forget_until:
             self.keyring.forget_subjects()

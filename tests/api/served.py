@@ -163,7 +163,9 @@ class Deployment:
                 stderr=errors,
             )
         try:
-            yield Served(self, process)
+            served = Served(self, process)
+            served.settle()
+            yield served
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
                 assert process.wait(40) == 0, self.log()
@@ -195,14 +197,28 @@ class Served:
         host, _, port = self.line.rpartition("/")[2].rpartition(":")
         self.client = Client(host, int(port))
         self._admin: Client | None = None
+        self._admin_until = 0.0
         self._count = 0
 
     @property
     def admin(self) -> Client:
         """A client that may do everything."""
-        if self._admin is None:
+        # An access token lives a quarter of an hour, and a session of tests may take longer.
+        if self._admin is None or time.monotonic() > self._admin_until:
             self._admin = self.client.with_token(self.token(ADMIN, ADMIN_PASSWORD))
+            self._admin_until = time.monotonic() + 600
         return self._admin
+
+    def settle(self, seconds: float = 5.0) -> None:
+        """Waits until the follower works: by then it has signed a head."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            try:
+                if self.client.get("/v1/audit/checkpoint").status == 200:
+                    return
+            except (OSError, http.client.HTTPException):
+                return  # it speaks TLS, or is to be spoken to otherwise
+            time.sleep(0.05)
 
     def token(self, username: str, password: str = PASSWORD) -> str:
         return str(self.client.login(username, password)["access_token"])

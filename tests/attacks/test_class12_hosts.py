@@ -96,7 +96,7 @@ def test_hops(tmp_path: Path) -> None:
     with own.served() as server:
         for number, (sent, meant) in enumerate(hops.items()):
             headers = {"X-Forwarded-For": sent, "X-Request-Id": f"hop-{number}"}
-            body = {"username": "nobody", "password": "x" * 12}
+            body = {"username": f"nobody-{number}", "password": "x" * 12}
             server.client.post("/v1/auth/login", body, headers=headers)
             (event,) = server.events(f"&request_id=hop-{number}")
             assert event["source"]["ip"] == meant, sent

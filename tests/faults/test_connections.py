@@ -11,10 +11,10 @@ import time
 import pytest
 
 from tests.api.served import Deployment
-from tests.system.conftest import IN_CI
+from tests.system.conftest import LONG
 from tests.system.family import all_ready, children, resident
 
-MANY = 10_000 if IN_CI else 2_500
+MANY = 10_000 if LONG else 2_500
 SPARE = 600
 """Files that the test itself needs."""
 

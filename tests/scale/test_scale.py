@@ -16,7 +16,7 @@ from tests.api.served import ADMIN, ADMIN_PASSWORD, Client
 from tests.postgres import Cluster, running_cluster
 from tests.scale.load import Asker, Revoker, Validator, longest_silence
 from tests.scale.nodes import Farm, farm
-from tests.system.conftest import IN_CI
+from tests.system.conftest import LONG
 from tests.system.deeds import Writer
 from tests.system.evidence import caught_up, check_store, house_of
 from tests.system.family import kill, until
@@ -210,8 +210,7 @@ def test_three_nodes_of_which_each_fails_once(tmp_path: Path) -> None:
     run(tmp_path, 1)
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not IN_CI, reason="longer: in CI")
+@pytest.mark.skipif(not LONG, reason="takes minutes: ./run test-long")
 def test_three_nodes_that_fail_again_and_again(tmp_path: Path) -> None:
     """The same, five times over."""
     run(tmp_path, 5)

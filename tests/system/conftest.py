@@ -17,6 +17,8 @@ SERVER = "workers = 2\nthreads = 16"
 
 STORES = ["sqlite", "postgresql"]
 IN_CI = os.environ.get("HYPOTHESIS_PROFILE") == "ci"
+LONG = bool(os.environ.get("GATEBOOK_LONG_TESTS"))
+"""What takes too long for every change: ./run test-long."""
 
 
 @pytest.fixture(scope="module")

@@ -70,7 +70,7 @@ class Secure:
     def shown(self) -> bytes:
         """The certificate that a new connection is shown."""
         with (
-            socket.create_connection(("127.0.0.1", self.port), 10) as raw,
+            socket.create_connection(("127.0.0.1", self.port), 40) as raw,
             self.context(verify=False).wrap_socket(raw, server_hostname="localhost") as secure,
         ):
             certificate = secure.getpeercert(binary_form=True)

@@ -13,7 +13,7 @@ import pytest
 from gatebook.projections import tree_tables
 from gatebook.projections.tree import Keeper
 from gatebook.store.checkpoints import CheckpointKey
-from gatebook.tools.verify import Key, verify
+from gatebook.tools.verify import Key, Unreadable, verify
 from tests.store.notes import now, opened
 from tests.store.workers import child
 
