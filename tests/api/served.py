@@ -154,7 +154,7 @@ class Deployment:
             house.close()
 
     @contextmanager
-    def served(self) -> Iterator[Served]:
+    def served(self, *, settle: bool = True) -> Iterator[Served]:
         """Starts the processes; at the end asks them to stop, and checks that they do so well."""
         with self.stderr.open("ab") as errors:
             process = subprocess.Popen(
@@ -164,7 +164,8 @@ class Deployment:
             )
         try:
             served = Served(self, process)
-            served.settle()
+            if settle:
+                served.settle()
             yield served
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)

@@ -202,7 +202,7 @@ def test_bootstrap_over_http(tmp_path: Path) -> None:
 def test_requests_per_second(tmp_path: Path) -> None:
     """With [limits] requests_per_second every route but health is limited, unknown ones too."""
     deployment = _limited(tmp_path, "requests_per_second = 5")
-    with deployment.served() as served:
+    with deployment.served(settle=False) as served:
         answers = [served.client.get("/v1/bootstrap").status for _ in range(40)]
         assert answers.count(200) >= 5
         assert answers.count(429) >= 20
