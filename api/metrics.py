@@ -117,7 +117,7 @@ class Metrics:
             registry=registry,
             multiprocess_mode="liveall",
         )
-        # Its file is made now: later its directory might be gone, and a request would fail for that.
+        # Its file is made now: later its directory might be gone, and a request would fail.
         self._requests.labels("none", "GET", "404")
         house.store.observe_writes(self._wrote)
         house.gate.observe = self._gate.set
