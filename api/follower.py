@@ -18,16 +18,15 @@ from typing import Final
 from eventsourcing.persistence import PersistenceError
 
 from gatebook.api import logs
-from gatebook.api.link import REFUSED, STORE_GONE, Link
-from gatebook.api.lost import Lost
+from gatebook.api.child_process import Lost, run
+from gatebook.api.link import REFUSED, Link
 from gatebook.domain.errors import Refusal
 from gatebook.projections.follower import Follower, GaveWay
 from gatebook.projections.registry import PROJECTIONS
-from gatebook.store.house import House, open_house
+from gatebook.store.house import House
 from gatebook.store.housekeeping import sweep
 from gatebook.store.log import Lease
-from gatebook.store.master_key import lend
-from gatebook.store.settings import ConfigurationError, Settings
+from gatebook.store.settings import ConfigurationError
 from gatebook.store.tree_signer import TreeSigner
 
 RETRY: Final = 1.0
@@ -49,29 +48,17 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     logs.configure()
     stop = threading.Event()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda _number, _frame: stop.set())
     link = Link(options.link)
-    dumped, passphrase = link.borrowed()
-    if not dumped:
-        return 0
-    settings = Settings.restored(dumped)
-    lend(settings.master_key.passphrase_env, passphrase)
-    try:
-        house = open_house(settings)
-    except ConfigurationError as error:
-        link.refuse(str(error))
-        _log.error("refused", extra={"fields": {"reason": str(error)}})
-        return STORE_GONE if isinstance(error.__cause__, PersistenceError) else REFUSED
-    try:
-        lost = Lost(stop.set)
-        house.masters.on_lost = lost
-        if link.ready():
-            link.watch(stop.set)
-            _follow(house, stop)
-    finally:
-        house.close()
+    return run(link, _log, lambda house: _begin(house, link, stop))
+
+
+def _begin(house: House, link: Link, stop: threading.Event) -> int:
+    lost = Lost(stop.set, _log)
+    house.masters.on_lost = lost
+    if link.ready():
+        link.watch(stop.set)
+        _follow(house, stop)
     return REFUSED if lost.reason else 0
 
 

@@ -18,7 +18,6 @@ from gatebook.api.routes import routes
 from gatebook.api.site import site_of
 from gatebook.domain import deployment
 from gatebook.domain.application.core import local
-from gatebook.domain.envelope import Entry
 from gatebook.projections.follower import Follower
 from gatebook.projections.registry import PROJECTIONS
 from gatebook.store.house import House
@@ -57,13 +56,8 @@ def local_client(house: House, user: str, words: str) -> Iterator[httpx.Client]:
 
 def record_use(house: House, user: str, words: str) -> None:
     """Records that somebody read from the store at the command line."""
-    stream_id = deployment.STREAM_ID
-    house.app.record(
-        [Entry(stream_id, 0, deployment.ConsoleUsed(command=words))],
-        local(user),
-        house.clock.now(),
-        unordered=frozenset({stream_id}),
-    )
+    event = deployment.ConsoleUsed(command=words)
+    house.app.record_one(event, deployment.STREAM_ID, local(user))
 
 
 def follow_up(house: House) -> None:

@@ -27,7 +27,6 @@ from gatebook.domain.deployment import (
     ConfigurationReloaded,
     ConfigurationReloadRefused,
 )
-from gatebook.domain.envelope import Entry
 from gatebook.domain.errors import Refusal
 from gatebook.domain.event import Event
 from gatebook.projections.errors import FoldFailed
@@ -178,12 +177,7 @@ class Outcomes:
 def record(house: House, event: Event) -> None:
     """Records what happened to the deployment. Raises ConfigurationError when it cannot be."""
     try:
-        house.app.record(
-            [Entry(STREAM_ID, 0, event)],
-            system(),
-            house.clock.now(),
-            unordered=frozenset({STREAM_ID}),
-        )
+        house.app.record_one(event, STREAM_ID, system())
     except (PersistenceError, Refusal) as error:
         raise ConfigurationError(f"it cannot be recorded: {error}") from error
 

@@ -11,21 +11,17 @@ import signal
 import socket
 import sys
 
-from eventsourcing.persistence import PersistenceError
-
 from gatebook.api import logs
 from gatebook.api.app import create_app
+from gatebook.api.child_process import Lost, run
 from gatebook.api.engines import engine_of
-from gatebook.api.link import REFUSED, STORE_GONE, Link
-from gatebook.api.lost import Lost
+from gatebook.api.link import REFUSED, Link
 from gatebook.api.metrics import Metrics
 from gatebook.api.routes import MANAGEMENT, routes
 from gatebook.api.site import site_of
 from gatebook.api.tracing import tracing
 from gatebook.store import tls
-from gatebook.store.house import House, open_house
-from gatebook.store.master_key import lend
-from gatebook.store.settings import ConfigurationError, Settings
+from gatebook.store.house import House
 
 _log = logging.getLogger("gatebook.worker")
 
@@ -34,28 +30,8 @@ def main(argv: list[str]) -> int:
     """Serves until it is asked to end, or the supervisor is gone. Returns the exit code."""
     options = _options(argv)
     logs.configure()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor is asked, and asks the workers
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     link = Link(options.link)
-    dumped, passphrase = link.borrowed()
-    if not dumped:
-        return 0
-    settings = Settings.restored(dumped)
-    lend(settings.master_key.passphrase_env, passphrase)
-    try:
-        house = open_house(settings)
-    except ConfigurationError as error:
-        link.refuse(str(error))
-        _log.error("refused", extra={"fields": {"reason": str(error)}})
-        return STORE_GONE if isinstance(error.__cause__, PersistenceError) else REFUSED
-    try:
-        return _serve(house, link, options)
-    except (PersistenceError, ConfigurationError) as error:
-        link.refuse(str(error))
-        _log.error("refused", extra={"fields": {"reason": str(error)}})
-        return STORE_GONE if isinstance(error, PersistenceError) else REFUSED
-    finally:
-        house.close()
+    return run(link, _log, lambda house: _serve(house, link, options))
 
 
 def _serve(house: House, link: Link, options: argparse.Namespace) -> int:
@@ -76,7 +52,7 @@ def _serve(house: House, link: Link, options: argparse.Namespace) -> int:
     if options.management is not None:
         open_app = create_app(house, site, MANAGEMENT, metrics)
         engine.listen_beside(open_app, _socket(options.management))
-    lost = Lost(engine.stop)
+    lost = Lost(engine.stop, _log)
     house.masters.on_lost = lost
     signal.signal(signal.SIGTERM, lambda _number, _frame: engine.stop())
     if link.ready():

@@ -64,7 +64,7 @@ def back_up(house: House, by: By, path: str, keyring: str | None, tell: Tell) ->
     event = custody.StoreBackedUp(
         head=copied.head, size=copied.size, root=copied.root, has_keyring=keyring is not None
     )
-    _record(house, by, event)
+    house.app.record_one(event, custody.STREAM_ID, by)
     return BackedUp(bad if signed.refuted() else path, copied, signed.refuted())
 
 
@@ -78,7 +78,8 @@ def copy_store(house: House, by: By, url: str, tell: Tell) -> Copied:
         with new_store(url, key_rows(house.settings.store_url)) as tx:
             copied = copy_grown(reader, tx, head, tell)
             dialect = tx.dialect
-    _record(house, by, custody.StoreCopied(head=copied.head, dialect=dialect))
+    event = custody.StoreCopied(head=copied.head, dialect=dialect)
+    house.app.record_one(event, custody.STREAM_ID, by)
     return copied
 
 
@@ -135,9 +136,3 @@ def restored_row(mapper: EventMapper, by: By, now: int) -> Callable[[int, int, i
 def _version(tx: LogTransaction) -> int:
     rows = tx.raw_stream(custody.STREAM_ID, 0, LARGEST, newest_first=True, limit=1)
     return rows[0][3] if rows else 0
-
-
-def _record(house: House, by: By, event: custody.Happening) -> None:
-    stream_id = custody.STREAM_ID
-    entry = Entry(stream_id, 0, event)
-    house.app.record([entry], by, house.clock.now(), unordered=frozenset({stream_id}))

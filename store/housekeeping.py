@@ -10,7 +10,6 @@ from uuid import UUID
 
 from gatebook.domain import attempts
 from gatebook.domain.application.core import DAY, HOUR
-from gatebook.domain.envelope import Entry
 from gatebook.store.house import House, system
 from gatebook.store.key_duties import tend_signing_keys
 
@@ -70,9 +69,7 @@ def summarise_refusals(house: House, now: int) -> None:
             first_at=first_at,
             last_at=last_at,
         )
-        house.app.record(
-            [Entry(stream_id, 0, event)], system(), now, unordered=frozenset({stream_id})
-        )
+        house.app.record_one(event, stream_id, system(), now)
         house.refused.forget(subject, first_at // HOUR)
 
 

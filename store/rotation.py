@@ -18,7 +18,6 @@ from eventsourcing.persistence import PersistenceError
 
 from gatebook.domain import custody
 from gatebook.domain.application.core import By
-from gatebook.domain.envelope import Entry
 from gatebook.domain.errors import Conflict
 from gatebook.domain.event import Event
 from gatebook.store import master_record
@@ -207,6 +206,4 @@ def custody_events(house: House) -> list[Event]:
 
 def record_custody(house: House, by: By, event: Event) -> None:
     """Records an event of the custody stream."""
-    entry = Entry(custody.STREAM_ID, 0, event)
-    now = house.clock.now()
-    house.app.record([entry], by, now, unordered=frozenset({custody.STREAM_ID}))
+    house.app.record_one(event, custody.STREAM_ID, by)

@@ -9,7 +9,6 @@ import msgspec
 
 from gatebook.domain import checkpoints
 from gatebook.domain.application.core import By
-from gatebook.domain.envelope import Entry
 from gatebook.projections import tree_tables as tables
 from gatebook.store.checkpoint_key import recorded_keys
 from gatebook.store.checkpoints import Checkpoint
@@ -52,13 +51,11 @@ def accept(house: House, named: str, reason: str, by: By) -> Accepted:
     """
     found = pending(house, named)
     conflict, witness = found.conflict, found.witness
-    given, stream_id = conflict.checkpoint, checkpoints.STREAM_ID
+    given = conflict.checkpoint
     event = checkpoints.CheckpointAbandoned(
         witness=conflict.witness, size=given.size, root=given.root, reason=reason
     )
-    house.app.record(
-        [Entry(stream_id, 0, event)], by, house.clock.now(), unordered=frozenset({stream_id})
-    )
+    house.app.record_one(event, checkpoints.STREAM_ID, by)
     aside = witness.set_aside() if witness is not None else None
     with house.store.writing() as tx:
         if conflict.witness == STORE:

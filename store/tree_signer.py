@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable
 
 from gatebook.domain import checkpoints
-from gatebook.domain.envelope import Entry
 from gatebook.projections import tree_tables as tables
 from gatebook.projections.tiles import TilesDamaged
 from gatebook.projections.tree import BATCH, Keeper, LogUnlikeTree
@@ -160,14 +159,8 @@ class TreeSigner:
         event = checkpoints.CheckpointConflicted(
             witness=conflict.witness, size=given.size, root=given.root
         )
-        stream_id = checkpoints.STREAM_ID
         if standing_conflict(self._house) != event:
-            self._house.app.record(
-                [Entry(stream_id, 0, event)],
-                system(),
-                self._house.clock.now(),
-                unordered=frozenset({stream_id}),
-            )
+            self._house.app.record_one(event, checkpoints.STREAM_ID, system())
         self._is_recorded = True
 
     def _distrust(self, error: Exception) -> None:

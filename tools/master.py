@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import secrets
-import sys
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 import msgspec
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gatebook.domain import custody
 from gatebook.domain.application.core import local
@@ -33,6 +31,7 @@ from gatebook.store.rotation import record_custody, rotate
 from gatebook.store.setting_sections import MasterKey as Source
 from gatebook.store.settings import ConfigurationError, Settings
 from gatebook.tools.desk import Desk, Failed, local_user
+from gatebook.tools.progress import bar
 
 HINT = "Then tell a running server: kill -HUP its process."
 
@@ -64,7 +63,7 @@ def rotate_master(
     if generate:
         _make(source)
     secret = read_secret(desk.settings(), source)
-    with _house(desk, source) as house, _progress(desk) as progress:
+    with _house(desk, source) as house, bar(desk, "wrapping", "keys") as progress:
         outcome = rotate(house, secret, local(local_user()), progress)
     if desk.as_json:
         desk.show(msgspec.to_builtins(outcome))
@@ -256,22 +255,3 @@ def _files() -> Iterator[None]:
         yield
     except OSError as error:
         raise Failed(f"{error.filename2 or error.filename}: {error.strerror}") from error
-
-
-@contextmanager
-def _progress(desk: Desk) -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal, with rate and time left."""
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:,.0f}/{task.total:,.0f} keys"),
-        TimeRemainingColumn(),
-        console=desk.errors,
-        disable=not sys.stderr.isatty() or desk.quiet,
-    ) as bars:
-        task = bars.add_task("wrapping", total=1)
-
-        def tell(done: int, total: int) -> None:
-            bars.update(task, completed=done, total=max(total, 1))
-
-        yield tell

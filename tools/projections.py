@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,11 +11,9 @@ from uuid import UUID
 
 import click
 import msgspec
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gatebook.domain import deployment
 from gatebook.domain.application.core import local
-from gatebook.domain.envelope import Entry
 from gatebook.projections import engine, tree_scan
 from gatebook.projections.errors import FoldFailed, NotHalted, SwitchedMeanwhile, UnknownProjection
 from gatebook.projections.projection import Projection
@@ -29,6 +26,7 @@ from gatebook.store.scratch import open_scratch
 from gatebook.store.tree_accept import conflict_stands
 from gatebook.tools.checkpoints import scanned, tree_standing
 from gatebook.tools.desk import Desk, Failed, local_user
+from gatebook.tools.progress import bars
 
 TREE = "tree"
 """No projection of rows, but it follows the log as they do."""
@@ -105,7 +103,7 @@ def rebuild_(
     results: list[dict[str, Any]] = []
     with (
         desk.house(accept_shorter_log=accept, accept_newer=newer) as house,
-        _progress(desk) as bar,
+        bars(desk) as bar,
     ):
         for one in chosen:
             with _failures():
@@ -128,7 +126,7 @@ def verify_(desk: Desk, names: tuple[str, ...], everything: bool) -> int:
     desk.offline_only("projection verify")
     chosen = _chosen(names, everything or not names)
     verdicts = []
-    with desk.house() as house, _progress(desk) as bar, tempfile.TemporaryDirectory() as scratch:
+    with desk.house() as house, bars(desk) as bar, tempfile.TemporaryDirectory() as scratch:
         for one in chosen:
             with _failures(), open_scratch(Path(scratch) / one.name) as empty:
                 verdicts.append(verify(house.store, one, empty, bar(one.name)))
@@ -193,14 +191,8 @@ def skip(desk: Desk, name: str, position: int) -> None:
         with house.store.reading() as reader:
             engine.check_halted_at(reader, name, position)
         desk.confirm(f"Leave event {position} out of {name} for ever?")
-        stream_id = deployment.STREAM_ID
         event = deployment.ProjectionEventSkipped(projection=name, position=position)
-        house.app.record(
-            [Entry(stream_id, 0, event)],
-            local(local_user()),
-            house.clock.now(),
-            unordered=frozenset({stream_id}),
-        )
+        house.app.record_one(event, deployment.STREAM_ID, local(local_user()))
         engine.skip(house.store, chosen.name, position)
     desk.say(f"{name} passes over event {position}.")
 
@@ -283,30 +275,3 @@ def _failures() -> Iterator[None]:
         yield
     except (FoldFailed, NotHalted, SwitchedMeanwhile, TreeRefuted, UnknownProjection) as error:
         raise Failed(str(error)) from error
-
-
-@contextmanager
-def _progress(desk: Desk) -> Iterator[Callable[[str], Callable[[int, int], None]]]:
-    """A bar a projection, on a terminal, with rate and time left."""
-    shown = sys.stderr.isatty() and not desk.quiet
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-        console=desk.errors,
-        disable=not shown,
-    ) as bars:
-
-        def bar(name: str) -> Callable[[int, int], None]:
-            task = bars.add_task(name, total=1, rate="")
-
-            def tell(done: int, total: int) -> None:
-                speed = bars.tasks[task].speed
-                rate = f"{speed:,.0f} events/s" if speed else ""
-                bars.update(task, completed=done, total=max(total, 1), rate=rate)
-
-            return tell
-
-        yield bar

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 import click
 import msgspec
 from eventsourcing.persistence import PersistenceError
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gatebook.api.local import follow_up
 from gatebook.domain import custody
@@ -32,6 +30,7 @@ from gatebook.store.system import SystemClock
 from gatebook.tools import migrations, verify
 from gatebook.tools.audit_verify import failures, opened_keyring
 from gatebook.tools.desk import Desk, Failed, local_user, plain, rfc3339
+from gatebook.tools.progress import bar
 
 Tell = Callable[[int, int], None]
 
@@ -275,26 +274,3 @@ def _refusals() -> Iterator[None]:
         if isinstance(error, OSError):
             raise Failed(plain(f"{error.filename}: {error.strerror}")) from error
         raise
-
-
-@contextmanager
-def bar(desk: Desk, name: str) -> Iterator[Tell]:
-    """A bar on a terminal, with rate and time left."""
-    shown = sys.stderr.isatty() and not desk.quiet
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-        console=desk.errors,
-        disable=not shown,
-    ) as bars:
-        task = bars.add_task(name, total=1, rate="")
-
-        def tell(done: int, total: int) -> None:
-            speed = bars.tasks[0].speed
-            rate = f"{speed:,.0f} events/s" if speed else ""
-            bars.update(task, completed=done, total=max(total, 1), rate=rate)
-
-        yield tell

@@ -333,9 +333,7 @@ class Accounts:
                     action=action,
                     target=target,
                 )
-                self._app.record(
-                    [Entry(stream_id, 0, event)], by, now, unordered=frozenset({stream_id})
-                )
+                self._app.record_one(event, stream_id, by, now)
         raise refusal
 
     # --- details

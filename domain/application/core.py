@@ -349,6 +349,15 @@ class Gatebook(Application[UUID]):
         )
         return recordings[-1].notification.id
 
+    def record_one(self, event: Event, stream_id: UUID, by: By, now: int | None = None) -> None:
+        """Appends one event at the end of its stream, wherever that is: what depends on no state.
+
+        `now` is the clock's unless it is given.
+        """
+        entry = Entry(stream_id, 0, event)
+        at = self.clock.now() if now is None else now
+        self.record([entry], by, at, unordered=frozenset({stream_id}))
+
     def _envelope(self, by: By, now: int, subject: UUID | None) -> Metadata:
         if by.source is None:
             return Metadata(actor=by.actor, at=now, request_id=by.request_id)

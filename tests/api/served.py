@@ -20,6 +20,7 @@ import msgspec
 from gatebook.domain.application.core import local
 from gatebook.store.house import open_house
 from gatebook.store.master_key import write_key_file
+from gatebook.store.opening import open_log
 from gatebook.store.settings import Settings
 
 ADMIN = "first-admin"
@@ -206,9 +207,12 @@ class Served:
         """A client that may do everything."""
         # An access token lives a quarter of an hour, and a session of tests may take longer.
         if self._admin is None or time.monotonic() > self._admin_until:
-            self._admin = self.client.with_token(self.token(ADMIN, ADMIN_PASSWORD))
-            self._admin_until = time.monotonic() + 600
+            self.admin = self.client.with_token(self.token(ADMIN, ADMIN_PASSWORD))
         return self._admin
+
+    @admin.setter
+    def admin(self, client: Client) -> None:
+        self._admin, self._admin_until = client, time.monotonic() + 600
 
     def settle(self, seconds: float = 5.0) -> None:
         """Waits until the follower works: by then it has signed a head."""
@@ -244,7 +248,8 @@ class Served:
         return account, self.client.with_token(self.token(account["username"]))
 
     def events(self, query: str = "") -> list[Any]:
-        """All events that match, in the order of the log."""
+        """All events that match, in the order of the log, up to its end as it is now."""
+        self._caught_up()
         found: list[Any] = []
         after = ""
         for _ in range(1000):
@@ -258,13 +263,23 @@ class Served:
 
     def head(self) -> int:
         """The log's end, once the audit index has followed that far."""
-        before, newest = -1, 0
-        while newest == 0 or newest != before:
-            before = newest
-            items = self.admin.get("/v1/audit?order=desc&limit=1").body["items"]
-            newest = int(items[0]["position"]) if items else 0
-            time.sleep(0.02)
-        return newest
+        self._caught_up()
+        items = self.admin.get("/v1/audit?order=desc&limit=1").body["items"]
+        return int(items[0]["position"])
+
+    def _caught_up(self) -> None:
+        """Waits until the audit index has followed to the log's end; 15 seconds at most."""
+        url = Settings.load(self.deployment.config, {}).store_url
+        log = open_log(url, decode=bytes, now=lambda: 0, readers=1)
+        try:
+            end = log.head()
+        finally:
+            log.close()
+        for _ in range(300):
+            answer = self.admin.get("/v1/audit?limit=1")
+            if answer.status != 200 or int(answer.headers["Gatebook-Position"]) >= end:
+                return
+            time.sleep(0.05)
 
     def _first_line(self) -> str:
         stdout = self.process.stdout

@@ -30,7 +30,7 @@ def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Served]:
 
 
 def first_admin_events(served: Served, answer: Answer) -> int:
-    served._admin = served.client.with_token(answer.body["access_token"])
+    served.admin = served.client.with_token(answer.body["access_token"])
     return len(served.events("&type=bootstrap.token_first_admin"))
 
 

@@ -6,8 +6,6 @@ The database, or a witness file, is in somebody else's hands; the key is not.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,7 +20,7 @@ from gatebook.store.settings import Settings
 from gatebook.store.tree_signer import TreeSigner, sign_now
 from gatebook.store.witness import Witness, WitnessDamaged, all_notes
 from tests.api.served import Deployment
-from tests.tree.conftest import MORE, WITNESS, happen
+from tests.tree.conftest import MORE, WITNESS, happen, opened
 
 STRANGER = CheckpointKey(b"\x07" * 32)
 
@@ -33,16 +31,6 @@ def deployment(tmp_path: Path) -> Deployment:
     made = Deployment(tmp_path, "sqlite:///gatebook.db", more=MORE)
     made.create(admin=False)
     return made
-
-
-@contextmanager
-def opened(deployment: Deployment) -> Iterator[House]:
-    found = open_house(Settings.load(deployment.config, {}))
-    try:
-        found.prepare()
-        yield found
-    finally:
-        found.close()
 
 
 def forget_heads(house: House) -> None:

@@ -6,6 +6,7 @@ import http.client
 import itertools
 import threading
 import time
+from abc import ABC, abstractmethod
 from typing import Any
 
 from tests.api.served import PASSWORD, Answer, Client
@@ -14,7 +15,7 @@ from tests.system.deeds import LOST, UNANSWERED
 MEANWHILE = (*LOST, http.client.HTTPException)
 
 
-class Asker:
+class Asker(ABC):
     """One thread. `wrong` holds every answer that contradicts one that was given before."""
 
     def __init__(self, name: str, front: Client, admin: Client, nodes: list[Client]) -> None:
@@ -38,8 +39,9 @@ class Asker:
                 self.wrong.append(repr(error))
                 return
 
+    @abstractmethod
     def round(self, stop: threading.Event) -> None:
-        raise NotImplementedError
+        """Does its part once."""
 
     def done(
         self,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gatebook.domain import account, username
+from gatebook.domain import account, session, username
 from gatebook.domain.envelope import Recorded
 from gatebook.projections.registry import PROJECTIONS
 from gatebook.projections.verify import verify
@@ -17,7 +18,17 @@ from gatebook.store.scratch import open_scratch
 from gatebook.store.settings import Settings
 from tests.api.served import Deployment, Served
 from tests.store.notes import check_log
+from tests.system.deeds import Writer
 from tests.system.family import until
+
+DEEDS = {
+    "create": account.AccountCreated,
+    "grant": account.RoleGranted,
+    "login": session.LoginSucceeded,
+    "renew": session.SessionRotated,
+    "deactivate": account.AccountDeactivated,
+}
+"""Each deed of a writer, and the event it leaves once."""
 
 
 @contextmanager
@@ -71,3 +82,23 @@ def caught_up(served: Served, seconds: float = 15.0) -> None:
         return len(lags) == with_tree and all(float(lag) == 0 for lag in lags)
 
     until("the read models are level", level, seconds)
+
+
+def lost(recorded: list[Recorded], writers: list[Writer]) -> tuple[int, Counter[tuple[str, str]]]:
+    """How many answered deeds the log does not hold, and the (account, deed) nobody was answered.
+
+    Fails on what was done more often than it was answered.
+    """
+    found: Counter[tuple[str, str]] = Counter()
+    for each in recorded:
+        for name, kind in DEEDS.items():
+            if isinstance(each.event, kind):
+                found[str(getattr(each.event, "account_id", each.stream_id)), name] += 1
+    missing = 0
+    for writer in writers:
+        for person in writer.people:
+            for name in DEEDS:
+                answered, there = person.done[name], found.pop((person.id, name), 0)
+                missing += max(0, answered - there)
+                assert there <= answered, f"{person.username}: {there} {name}, {answered} answered"
+    return missing, found
