@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import Final
 
 from gatebook.api.decoding import instant
-from gatebook.domain import account, attempts, break_glass, password, session, token
+from gatebook.domain import (
+    account,
+    attempts,
+    break_glass,
+    denials,
+    password,
+    readings,
+    session,
+    token,
+)
 from gatebook.domain.envelope import Recorded
 from gatebook.domain.event import Event
 
@@ -60,6 +69,7 @@ _SENTENCES: Final[dict[str, str]] = {
     "federated_login.completed": "A sign-in with an identity provider came back.",
     "federated_login.failed": "A sign-in with an identity provider was refused.",
     "identity.linked": "An identity at a provider was linked to the account.",
+    "identity.groups_changed": "An identity provider named other groups than before.",
     "identity.unlinked": "An identity at a provider was unlinked.",
     "session.federated": "An identity provider vouched for this session.",
     "username.claimed": "The username was reserved.",
@@ -109,6 +119,8 @@ def _sentence(event: Event) -> str | None:
     match event:
         case account.AccountCreated(kind=kind):
             return f"The account was created as a {kind} account."
+        case denials.AccessDenied(permission=permission):
+            return f"The account reached beyond what it may do: it does not hold {permission}."
         case account.RoleGranted(role=role, expires_at=None):
             return f"The role {role} was granted."
         case account.RoleGranted(role=role, expires_at=int(until)):
@@ -133,6 +145,10 @@ def _sentence(event: Event) -> str | None:
             return _PASSWORDS.get(origin)
         case session.SessionEnded(cause=cause):
             return _ENDS.get(cause)
+        case readings.AuditRead(count=1):
+            return "Somebody read about the account in the log."
+        case readings.AuditRead(count=count):
+            return f"Somebody read about the account in the log {count} times."
         case token.TokenIssued(expires_at=until):
             return f"A token was issued until {_time(until)}."
         case _:

@@ -35,6 +35,18 @@ class ProjectionEventSkipped(_DeploymentEvent, frozen=True):
     position: int
 
 
+class ProjectionDrifted(_DeploymentEvent, frozen=True):
+    """A read model is not what the log says: `rows` of `table` were found to differ.
+
+    Nothing that Gatebook does leads there: somebody, or the disk, changed them.
+    """
+
+    TOPIC = "projection.drifted.1"
+    projection: str
+    table: str
+    rows: int
+
+
 class ConfigurationReloaded(_DeploymentEvent, frozen=True):
     """Another configuration counts from here on. `changed` names keys, never values.
 
@@ -66,6 +78,7 @@ Happening = (
     DeploymentInitialised
     | ConsoleUsed
     | ProjectionEventSkipped
+    | ProjectionDrifted
     | ConfigurationReloaded
     | ConfigurationReloadRefused
     | CertificateLoaded

@@ -6,13 +6,18 @@ exactly one links it, and a reader of the log cannot test guesses.
 
 from __future__ import annotations
 
-from typing import assert_never
+from collections.abc import Collection
+from typing import Final, assert_never
 from uuid import UUID
 
 import msgspec
 
 from gatebook.domain.errors import Conflict, NotFound
 from gatebook.domain.event import Event
+from gatebook.domain.group_mapping import LONGEST_GROUP
+
+MOST_GROUPS: Final = 1_000
+"""Groups of one identity that are recorded; a mapping looks at all that were named."""
 
 
 class Subject(msgspec.Struct, frozen=True, array_like=True):
@@ -44,14 +49,30 @@ class IdentityUnlinked(Event, frozen=True):
     provider_id: UUID
 
 
-Happening = IdentityLinked | IdentityUnlinked
+class IdentityGroupsChanged(Event, frozen=True):
+    """The provider named other groups than at the sign-in before: these, sorted.
+
+    What a sign-in under other mappings would have given is told from them.
+    """
+
+    TOPIC = "identity.groups_changed.1"
+    STREAM = "identity"
+    CATEGORY = "credential"
+    PERSONAL = "groups"
+    account_id: UUID
+    provider_id: UUID
+    groups: tuple[str, ...] | None
+
+
+Happening = IdentityLinked | IdentityUnlinked | IdentityGroupsChanged
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """The account that is linked; None: none."""
+    """The account that is linked; None: none. `groups`: what its provider named last."""
 
     account_id: UUID | None = None
     provider_id: UUID | None = None
+    groups: tuple[str, ...] = ()
 
 
 def link(account_id: UUID, provider_id: UUID, subject: Subject, state: Identity) -> list[Happening]:
@@ -61,6 +82,19 @@ def link(account_id: UUID, provider_id: UUID, subject: Subject, state: Identity)
     return [IdentityLinked(account_id=account_id, provider_id=provider_id, subject=subject)]
 
 
+def present(groups: Collection[str], state: Identity) -> list[Happening]:
+    """Notes the groups that a linked identity came with, if they are others than before."""
+    named = tuple(sorted(group for group in set(groups) if len(group) <= LONGEST_GROUP))
+    named = named[:MOST_GROUPS]
+    if state.account_id is None or state.provider_id is None or named == state.groups:
+        return []
+    return [
+        IdentityGroupsChanged(
+            account_id=state.account_id, provider_id=state.provider_id, groups=named
+        )
+    ]
+
+
 def unlink(state: Identity) -> list[Happening]:
     """Ends the link. Raises NotFound."""
     if state.account_id is None or state.provider_id is None:
@@ -68,11 +102,13 @@ def unlink(state: Identity) -> list[Happening]:
     return [IdentityUnlinked(account_id=state.account_id, provider_id=state.provider_id)]
 
 
-def evolve(_state: Identity, event: Happening) -> Identity:
+def evolve(state: Identity, event: Happening) -> Identity:
     """The state after an event."""
     match event:
         case IdentityLinked(account_id=account_id, provider_id=provider_id):
             return Identity(account_id, provider_id)
+        case IdentityGroupsChanged(groups=groups):
+            return msgspec.structs.replace(state, groups=groups or ())
         case IdentityUnlinked():
             return Identity()
         case _:

@@ -158,8 +158,7 @@ class Federation:
         entries: list[Entry] = []
         if profile is not None:
             entries += self._accounts.creation(fresh_id, "human", profile, None)
-            subject = identity.Subject(who.issuer, who.sub)
-            entries += link.entries(identity.link(fresh_id, provider_id, subject, link.state))
+        entries += _linked(link, before.stream_id, arrival)
         entries += self._with_roster(before, changes.events)
         if changes.seat is not None:
             taken = first_admin.take(before.stream_id, "oidc", changes.seat.state)
@@ -320,6 +319,17 @@ class _Changes(msgspec.Struct, frozen=True):
     events: list[accounts.Happening]
     read: dict[UUID, int]
     seat: Loaded[first_admin.Seat] | None
+
+
+def _linked(link: Loaded[identity.Identity], account_id: UUID, arrival: Arrival) -> list[Entry]:
+    """The link, if it is new, and the groups that the identity came with, if those are."""
+    who, state = arrival.federated, link.state
+    events: list[identity.Happening] = []
+    if state.account_id is None:
+        subject = identity.Subject(who.issuer, who.sub)
+        events += identity.link(account_id, arrival.provider_id, subject, state)
+        state = identity.evolve(state, events[0])
+    return link.entries([*events, *identity.present(who.groups, state)])
 
 
 def _born(profile: Profile | None) -> Account:

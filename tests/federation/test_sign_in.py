@@ -41,6 +41,7 @@ def test_there_and_back(served: Served, provider: Provider, provider_id: str) ->
         "account.created",
         "username.claimed",
         "identity.linked",
+        "identity.groups_changed",
         "role.granted",
         "federated_login.completed",
         "login.succeeded",

@@ -30,6 +30,7 @@ from gatebook.domain import (
     password,
     policy,
     provider,
+    readings,
     recovery_codes,
     role,
     session,
@@ -166,6 +167,7 @@ EVENTS: tuple[Event, ...] = (
     deployment.DeploymentInitialised(release="0.1.0"),
     deployment.ConsoleUsed(command="account list"),
     deployment.ProjectionEventSkipped(projection="audit", position=42),
+    deployment.ProjectionDrifted(projection="access", table="access_grants", rows=2),
     deployment.ConfigurationReloaded(
         former=bytes(range(16)),
         current=bytes(range(16, 32)),
@@ -193,6 +195,11 @@ EVENTS: tuple[Event, ...] = (
     first_admin.TokenFirstAdmin(account_id=ALICE),
     first_admin.LocalFirstAdmin(account_id=ALICE),
     first_admin.OidcFirstAdmin(account_id=ALICE),
+    identity.IdentityGroupsChanged(
+        account_id=ALICE, provider_id=STREAM, groups=("admins", "staff")
+    ),
+    readings.AuditRead(kind="query", account_id=ALICE, count=3, first_at=AT, last_at=AT + 1_000),
+    readings.AuditExported(format="jsonl", after=70_000, upto=None),
     idempotency.CommandDone(
         day="20833",
         shown=ALICE,
