@@ -8,8 +8,9 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from gatebook.api import decoding, lists, times
+from gatebook.api import decoding, lists
 from gatebook.api.call import Call
+from gatebook.api.past import stood
 from gatebook.api.reply import Reply
 from gatebook.api.schemas import (
     Account,
@@ -24,6 +25,7 @@ from gatebook.api.schemas import (
 )
 from gatebook.domain.application.accounts import AccountView, Changes
 from gatebook.projections.accounts import AccountFilter, AccountsView, ListedAccount
+from gatebook.store.past import GRANTS
 
 
 def account_of(view: AccountView) -> Account:
@@ -130,16 +132,14 @@ def _listed(one: ListedAccount) -> Account:
 
 def show(call: Call[None, AsOf]) -> Reply:
     """GET /v1/accounts/{account_id}, now or as it stood"""
-    accounts = call.house.accounts
-    place = times.place(call.house.store, call.query, call.now)
     call.house.notice_erasures()
-    if place is None:
-        view = accounts.view(call.account_id, call.now)
+    with stood(call, GRANTS, [call.account_id]) as then:
+        position = None if then.past is None else then.past.position
+        view = call.house.accounts.view(call.account_id, then.at, position)
         # Only roles that exist: a name whose role is gone gives nothing, whoever defines it anew.
-        live = call.house.access.account(call.account_id, call.now)
-        return _shown(msgspec.structs.replace(view, roles=live.roles if live else []))
-    view = accounts.view(call.account_id, place.at, place.position)
-    return Reply(200, account_of(view), {lists.POSITION: str(place.position)})
+        roles = [one.role for one in then.access.roles_of(call.account_id, then.at)]
+        view = msgspec.structs.replace(view, roles=roles)
+    return _shown(view) if then.past is None else Reply(200, account_of(view), then.headers)
 
 
 def change(call: Call[AccountChanges, None]) -> Reply:

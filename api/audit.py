@@ -14,12 +14,14 @@ from gatebook.api.accounts import existing
 from gatebook.api.call import Call
 from gatebook.api.decoding import instant, maybe_microseconds
 from gatebook.api.events import Event, event_of
+from gatebook.api.readings import note
 from gatebook.api.reply import Reply
 from gatebook.api.schemas import HistoryEntry, Instant, Limit, Page, Paging, Position
 from gatebook.api.words import sentence
 from gatebook.domain.catalogue import CATEGORIES, TYPES
 from gatebook.domain.envelope import Recorded
 from gatebook.domain.errors import InvalidValue, NotFound
+from gatebook.domain.event import subject_of
 from gatebook.projections.audit import AuditFilter, AuditView
 from gatebook.store.log import Log
 
@@ -75,6 +77,7 @@ def browse(call: Call[None, AuditQuery]) -> Reply:
         since=maybe_microseconds(query.since),
         until=maybe_microseconds(query.until),
     )
+    note(call, "query", query.account)
     found, headers = _found(call, f"audit-{query.order}", wanted, query.order)
     shown = lists.page(
         call,
@@ -105,6 +108,8 @@ def _actor(given: str | None) -> tuple[str | None, str | None]:
 def history(call: Call[None, Paging]) -> Reply:
     """GET /v1/accounts/{account_id}/history, newest first"""
     existing(call, call.account_id)
+    if call.account_id != call.caller.account_id:
+        note(call, "history", call.account_id)
     wanted = AuditFilter(account_id=call.account_id)
     found, headers = _found(call, "history", wanted, "desc")
     shown: Page[HistoryEntry] = lists.page(
@@ -152,12 +157,14 @@ def shown(call: Call[None, None]) -> Recorded:
     recorded = call.house.store.event(call.path["position"])
     if recorded is None:
         raise NotFound("The log does not go so far.")
+    note(call, "event", subject_of(recorded.event, recorded.stream_id))
     return recorded
 
 
 def feed(call: Call[None, FeedQuery]) -> Reply:
     """GET /v1/audit/feed. When too many wait already it answers at once: come back in a second."""
     query, log = call.query, call.house.store
+    note(call, "feed")
     headers: dict[str, str] = {}
     if query.wait and log.head() <= query.after:
         if call.site.waiters.acquire(blocking=False):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import resource
 import socket
 import threading
 import time
@@ -43,6 +44,12 @@ NO_CODING: Final = "HTTP/1.0 has no Transfer-Encoding"
 ONE_HOST: Final = "One Host is needed"
 OURS: Final = (TWO_LENGTHS, CHUNKED_ONCE, NO_CODING, ONE_HOST)
 _CODING: Final = re.compile(rb"^transfer-encoding[ \t]*:([^\r\n]*)", re.I | re.M)
+
+
+def connections() -> int:
+    """How many a worker takes in: at most half of its descriptors, or the store would have none."""
+    soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return CONNECTIONS if soft == resource.RLIM_INFINITY else min(CONNECTIONS, soft // 2)
 
 
 class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
@@ -208,7 +215,7 @@ class Engine:
         adjustments = Adjustments(
             sockets=[listening],
             ident="",
-            connection_limit=CONNECTIONS,
+            connection_limit=connections(),
             channel_timeout=IDLE,
             cleanup_interval=1,
             max_request_header_size=HEADER_BYTES,

@@ -99,11 +99,12 @@ def event_of(house: House, recorded: Recorded) -> Event:
         account_id=subject_of(event, recorded.stream_id),
         request_id=envelope.request_id or None,
         source=SourceRef(source.ip, source.user_agent) if source is not None else None,
-        data=_members(event, without=event.SECRET),
+        data=members(event, without=event.SECRET),
     )
 
 
-def _members(struct: msgspec.Struct, without: str | None = None) -> dict[str, Any]:
+def members(struct: msgspec.Struct, without: str | None = None) -> dict[str, Any]:
+    """The fields of an event, or of what is in one, as they are shown; all but one."""
     return {
         name: _shown(name, getattr(struct, name))
         for name in struct.__struct_fields__
@@ -122,7 +123,7 @@ def _shown(name: str, value: Any) -> Any:
         case bytes():
             return urlsafe_b64encode(value).rstrip(b"=").decode()
         case msgspec.Struct():
-            return _members(value)
+            return members(value)
         case list() | tuple():
             return [_shown(name, one) for one in value]
         case _:

@@ -7,6 +7,7 @@ from typing import Final
 from gatebook.api import federation, identities, providers
 from gatebook.api import federation_schemas as f
 from gatebook.api import schemas as s
+from gatebook.api.past_schemas import PastPaging
 from gatebook.api.route import PUBLIC, Route, needs, own_or
 
 PROVIDERS: Final = "/v1/auth/oidc/providers"
@@ -31,14 +32,14 @@ FEDERATION: Final = (
           needs("oidc.write"), "Configure an identity provider",
           {201: f.Provider}, body=f.NewProvider, problems=("provider-unusable",)),
     Route("GET", PROVIDERS, providers.browse,
-          needs("oidc.read"), "List identity providers",
-          {200: s.Page[f.Provider]}, query=s.Paging),
+          needs("oidc.read"), "List identity providers, now or as they stood",
+          {200: s.Page[f.Provider]}, query=PastPaging),
     Route("POST", f"{PROVIDERS}/test", providers.trial,
           needs("oidc.write"), "Try a configuration out; nothing is kept",
           {200: f.Trial}, body=f.NewProvider),
     Route("GET", PROVIDER, providers.show,
-          needs("oidc.read"), "Show an identity provider, without its secret",
-          {200: f.Provider}),
+          needs("oidc.read"), "Show an identity provider, now or as it stood, without its secret",
+          {200: f.Provider}, query=s.AsOf),
     Route("PATCH", PROVIDER, providers.change,
           needs("oidc.write"), "Change an identity provider",
           {200: f.Provider}, body=f.ProviderChanges, problems=("conflict",), if_match=True),
@@ -52,8 +53,8 @@ FEDERATION: Final = (
           needs("oidc.write"), "Let a provider's group stand for a role",
           {201: f.Mapping}, body=f.NewMapping, problems=("not-found", "conflict", "forbidden")),
     Route("GET", MAPPINGS, providers.mappings,
-          needs("oidc.read"), "List group mappings",
-          {200: s.Page[f.Mapping]}, query=s.Paging),
+          needs("oidc.read"), "List group mappings, now or as they stood",
+          {200: s.Page[f.Mapping]}, query=PastPaging),
     Route("DELETE", f"{MAPPINGS}/{{mapping_id}}", providers.unmap_group,
           needs("oidc.write"), "End a group mapping",
           {204: None}),

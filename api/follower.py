@@ -20,12 +20,14 @@ from eventsourcing.persistence import PersistenceError
 from gatebook.api import logs
 from gatebook.api.child_process import Lost, run
 from gatebook.api.link import REFUSED, Link
+from gatebook.domain.deployment import ProjectionDrifted
 from gatebook.domain.errors import Refusal
 from gatebook.projections.follower import Follower, GaveWay
 from gatebook.projections.registry import PROJECTIONS
 from gatebook.store.house import House
 from gatebook.store.housekeeping import sweep
 from gatebook.store.log import Lease
+from gatebook.store.self_checks import SelfChecks
 from gatebook.store.settings import ConfigurationError
 from gatebook.store.tree_signer import TreeSigner
 
@@ -76,6 +78,7 @@ def _follow(house: House, stop: threading.Event) -> None:
             else:
                 follower.gives_way = True
                 follower.upgrade(stop)
+                house.readings.sweep(house.clock.now())  # counted on this machine alone
         except PersistenceError as error:
             _trouble(error)
         finally:
@@ -122,11 +125,14 @@ def _work(house: House, follower: Follower, lease: Lease, stop: threading.Event)
     thread.start()
     tree = threading.Thread(target=_sign, args=(house, turn, stop), name="tree", daemon=True)
     tree.start()
+    check = threading.Thread(target=_check, args=(house, turn), name="check", daemon=True)
+    check.start()
     try:
         follower.run(turn, on_trouble=_trouble)
     finally:
         turn.set()
         thread.join(timeout=5 * RETRY)
+        check.join(timeout=5 * RETRY)
         tree.join(timeout=LAST_HEAD)
 
 
@@ -143,6 +149,17 @@ def _sign(house: House, turn: threading.Event, stop: threading.Event) -> None:
             signer.round(lambda: time.monotonic() < deadline)
         except (PersistenceError, Refusal, OSError) as error:
             _trouble(error)
+
+
+def _check(house: House, turn: threading.Event) -> None:
+    """Holds the read models against the log, slowly, for the length of a turn."""
+    SelfChecks(house, PROJECTIONS).run(turn, _trouble, _drifted)
+
+
+def _drifted(found: ProjectionDrifted) -> None:
+    """Whatever it was, it was nothing that Gatebook does."""
+    fields = {"projection": found.projection, "table": found.table, "rows": found.rows}
+    _log.error("read model drifted", extra={"fields": fields})
 
 
 def _evidence(what: str, fields: Mapping[str, str]) -> None:

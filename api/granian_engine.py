@@ -15,6 +15,7 @@ import socket
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any, Final
@@ -23,13 +24,22 @@ import msgspec
 from granian._futures import _new_cbscheduler
 from granian.http import HTTP1Settings
 
-from gatebook.api.engine import CONNECTIONS, DRAIN_SECONDS, HEADER_BYTES, IDLE, LINGER, Engine
+from gatebook.api.engine import DRAIN_SECONDS, HEADER_BYTES, IDLE, LINGER, Engine, connections
 from gatebook.api.problems import Problem, document
 from gatebook.api.site import Site
 from gatebook.store.settings import Settings
 
 HEADER_MILLISECONDS: Final = 20_000
 BESIDE_THREADS: Final = 4
+BODIES: Final = 256
+"""Bodies that a worker waits for at once: each holds a thread, which is none of the handlers'."""
+
+BODIES_OF_ONE: Final = 16
+"""Of them those that one address may owe: an honest body comes together with its header."""
+
+LARGEST_FORM: Final = 65_536
+"""Bytes that some routes take though `max_body` may be less."""
+
 BACKLOG: Final = 1024
 """As the supervisor has set it: granian sets it again."""
 
@@ -61,6 +71,9 @@ class GranianEngine:
         self._signal.add_cb(self._ended.set)
         self._stopping = threading.Event()
         self._beside: Engine | None = None
+        self._turns = threading.BoundedSemaphore(threads)
+        self._owed: Counter[str] = Counter()
+        self._owing = threading.Lock()
         self._app: Any = None
         self._socket: socket.socket | None = None
 
@@ -115,9 +128,9 @@ class GranianEngine:
             None,
             1,
             self._threads,
-            self._threads,
+            self._threads + BODIES,
             IDLE,
-            CONNECTIONS,
+            connections(),
             "1",
             HTTP1Settings(header_read_timeout=HEADER_MILLISECONDS, max_buffer_size=HEADER_BYTES),
             None,
@@ -137,25 +150,43 @@ class GranianEngine:
             nonlocal status, headers
             status, headers = int(line.partition(" ")[0]), list(fields)
 
-        refused = _refused(scope)
+        refused = _refused(scope) or self._take_whole(scope)
         if refused is not None:
             status, headers, body = self._problem(refused)
         else:
             scope.update(_SURROUNDINGS)
-            if "HTTP_TRANSFER_ENCODING" in scope:
-                self._take_whole(scope)
-            body = b"".join(self._app(scope, start_response))
+            with self._turns:
+                body = b"".join(self._app(scope, start_response))
         headers.append(_NO_BANNER)
         if self._stopping.is_set():
             headers.append(_CLOSE)
         proto.response_bytes(status, headers, body)
         return status
 
-    def _take_whole(self, scope: dict[str, Any]) -> None:
-        """Reads a body in chunks, and gives it the length that the application asks for."""
-        body = bytes(scope["wsgi.input"].read(self._site.max_body + 1))
+    def _take_whole(self, scope: dict[str, Any]) -> Problem | None:
+        """Reads the body, before the request takes a turn that others wait for.
+
+        What is too long by its own word is left to the application, which reads none of it.
+        """
+        largest = max(self._site.max_body, LARGEST_FORM)
+        chunked = "HTTP_TRANSFER_ENCODING" in scope
+        if not chunked and not 0 < int(scope.get("CONTENT_LENGTH") or 0) <= largest:
+            return None
+        address = scope["REMOTE_ADDR"]
+        with self._owing:
+            if self._owed[address] >= BODIES_OF_ONE or self._owed.total() >= BODIES:
+                return Problem("overloaded", "Too many bodies have not arrived yet.")
+            self._owed[address] += 1
+        try:
+            body = bytes(scope["wsgi.input"].read(largest + 1))
+        finally:
+            with self._owing:
+                self._owed[address] -= 1
+                self._owed += Counter()  # whoever owes nothing is forgotten
         scope["wsgi.input"] = io.BytesIO(body)
-        scope["CONTENT_LENGTH"] = str(len(body))
+        if chunked:
+            scope["CONTENT_LENGTH"] = str(len(body))
+        return None
 
     def _problem(self, problem: Problem) -> tuple[int, list[tuple[str, str]], bytes]:
         said = document(problem, self._site.problem_base, self._fresh_id())

@@ -14,6 +14,7 @@ from gatebook.api.reply import Reply, Text
 from gatebook.api.schemas import FullReadiness, Health, Readiness, Standing
 from gatebook.domain.client import AUTH_METHODS
 from gatebook.projections import engine, tree_tables
+from gatebook.projections.checked import checked
 from gatebook.projections.registry import PROJECTIONS
 from gatebook.store.house import House
 from gatebook.store.jose import ALGORITHMS
@@ -71,6 +72,12 @@ def readiness(house: House, certificate: Certificate | None = None) -> FullReadi
                 )
             elif not one.ready:
                 problems.append(f"The read model {one.name} is {one.lag} events behind.")
+        problems += [
+            f"The read model {one.name} is not what the log says: {one.drifted} rows, the first in "
+            f"{one.table}. Run: gatebook projection rebuild {one.name}"
+            for one in checked(house.store).values()
+            if one.drifted
+        ]
         tree = tree_tables.state(house.store)
         standings.append(Standing("tree", _tree_status(tree), tree.size, position - tree.size))
         warnings += head_warnings(house, position)

@@ -22,6 +22,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from prometheus_client.registry import Collector
 
 from gatebook.projections import engine, tree_tables
+from gatebook.projections.checked import checked
 from gatebook.projections.registry import PROJECTIONS
 from gatebook.store.house import House
 from gatebook.store.tls import Certificate
@@ -40,10 +41,15 @@ GROUPS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
 def share(directory: Path) -> None:
-    """Has the processes that are started from here on count in one place, from zero."""
+    """Has the processes that are started from here on count in one place, from zero.
+
+    Where that cannot be made, each counts for itself.
+    """
+    os.environ.pop(DIRECTORY, None)  # noqa: TID251 - somebody else's
     shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(mode=0o700, parents=True)
-    os.environ[DIRECTORY] = str(directory)  # noqa: TID251 - where prometheus_client looks
+    with contextlib.suppress(OSError):
+        directory.mkdir(mode=0o700, parents=True)
+        os.environ[DIRECTORY] = str(directory)  # noqa: TID251 - where prometheus_client looks
 
 
 def forget(pid: int) -> None:
@@ -168,6 +174,19 @@ class _StoreCollector(Collector):
         for standing in standings:
             lag.add_metric([standing.name], standing.lag)
             live.add_metric([standing.name], int(standing.status == "live"))
+        drifted = GaugeMetricFamily(
+            "gatebook_projection_drifted_rows",
+            "Rows of a read model that are not what the log says, as the last look found.",
+            labels=["projection"],
+        )
+        looked = GaugeMetricFamily(
+            "gatebook_projection_checked_timestamp_seconds",
+            "When every row of a read model had been held against the log, or drift was found.",
+            labels=["projection"],
+        )
+        for one in checked(house.store).values():
+            drifted.add_metric([one.name], one.drifted)
+            looked.add_metric([one.name], one.checked_at / 1_000_000)
         tree = tree_tables.state(house.store)
         lag.add_metric(["tree"], position - tree.size)
         live.add_metric(["tree"], int(tree.halted is None))
@@ -176,7 +195,7 @@ class _StoreCollector(Collector):
             "Witness files that cannot be read or written.",
             value=len(tree_tables.in_trouble(house.store, house.settings.audit.witness_files)),
         )
-        yield from (head, lag, live, troubled)
+        yield from (head, lag, live, drifted, looked, troubled)
         counts = GaugeMetricFamily(
             "gatebook_count", "Accounts by status, sessions, tokens, locks.", labels=["of"]
         )

@@ -11,17 +11,20 @@ from msgspec import UNSET
 from gatebook.api import decoding, lists
 from gatebook.api import federation_schemas as f
 from gatebook.api.call import Call
+from gatebook.api.past import Stood, stood
+from gatebook.api.past_schemas import PastPaging
 from gatebook.api.problems import Problem
 from gatebook.api.reply import Reply
-from gatebook.api.schemas import Nothing, Paging
+from gatebook.api.schemas import AsOf, Nothing
 from gatebook.domain.application.providers import ProviderView
 from gatebook.domain.federated_claims import FederationRefused
 from gatebook.domain.provider import Configuration
-from gatebook.projections.federation import KnownMapping, KnownProvider
+from gatebook.projections.federation import FederationView, KnownMapping, KnownProvider
 from gatebook.store.house import House
 from gatebook.store.id_tokens import ALGORITHMS, fits
 from gatebook.store.oidc import Party
 from gatebook.store.outbound import OutboundFailed, OutboundRefused
+from gatebook.store.past import CONFIGURED
 
 CALLBACK = "/auth/oidc/callback"
 SECOND = 1_000_000
@@ -42,20 +45,31 @@ def create(call: Call[f.NewProvider, None]) -> Reply:
     )
 
 
-def browse(call: Call[None, Paging]) -> Reply:
-    """GET /v1/auth/oidc/providers"""
-    found = call.house.federations.providers()
+def browse(call: Call[None, PastPaging]) -> Reply:
+    """GET /v1/auth/oidc/providers, now or as they stood"""
+    with stood(call, CONFIGURED) as then:
+        found = then.federations.providers()
 
-    def shown(one: KnownProvider) -> f.Provider:
-        return _shown(call, call.house.providers.view(one.provider_id))
+        def shown(one: KnownProvider) -> f.Provider:
+            return _shown(call, _view(call, one.provider_id, then), then.federations)
 
-    return Reply(200, lists.short_page(call, "providers", found, _provider_key, shown))
+        page = lists.short_page(call, "providers", found, _provider_key, shown)
+    return Reply(200, page, then.headers)
 
 
-def show(call: Call[None, None]) -> Reply:
-    """GET /v1/auth/oidc/providers/{provider_id}"""
-    view = call.house.providers.view(call.path["provider_id"])
-    return Reply(200, _shown(call, view), _tag(view))
+def show(call: Call[None, AsOf]) -> Reply:
+    """GET /v1/auth/oidc/providers/{provider_id}, now or as it stood"""
+    with stood(call, CONFIGURED) as then:
+        view = _view(call, call.path["provider_id"], then)
+        body = _shown(call, view, then.federations)
+    return Reply(200, body, then.headers or _tag(view))
+
+
+def _view(call: Call[Any, Any], provider_id: UUID, then: Stood) -> ProviderView:
+    providers = call.house.providers
+    if then.past is None:
+        return providers.view(provider_id)
+    return providers.view_at(provider_id, then.past.position)
 
 
 def change(call: Call[f.ProviderChanges, None]) -> Reply:
@@ -122,17 +136,17 @@ def map_group(call: Call[f.NewMapping, None]) -> Reply:
     )
 
 
-def mappings(call: Call[None, Paging]) -> Reply:
-    """GET /v1/auth/oidc/group-mappings"""
-    found = call.house.federations.mappings()
+def mappings(call: Call[None, PastPaging]) -> Reply:
+    """GET /v1/auth/oidc/group-mappings, now or as they stood"""
+    with stood(call, CONFIGURED) as then:
+        found = then.federations.mappings()
 
     def shown(one: KnownMapping) -> f.Mapping:
         created_at = decoding.instant(one.created_at)
         return f.Mapping(one.mapping_id, one.provider_id, one.group, one.role, created_at)
 
-    return Reply(
-        200, lists.short_page(call, "group-mappings", found, lambda m: str(m.mapping_id), shown)
-    )
+    page = lists.short_page(call, "group-mappings", found, lambda m: str(m.mapping_id), shown)
+    return Reply(200, page, then.headers)
 
 
 def unmap_group(call: Call[None, None]) -> Reply:
@@ -199,12 +213,14 @@ def _configuration(body: f.NewProvider) -> Configuration:
     return Configuration(**given)
 
 
-def _shown(call: Call[Any, Any], view: ProviderView) -> f.Provider:
+def _shown(
+    call: Call[Any, Any], view: ProviderView, federations: FederationView | None = None
+) -> f.Provider:
     fields: dict[str, Any] = msgspec.structs.asdict(view.configuration)
     fields["iat_window"] //= SECOND
     return f.Provider(
         id=view.provider_id,
-        linked_accounts=call.house.federations.linked(view.provider_id),
+        linked_accounts=(federations or call.house.federations).linked(view.provider_id),
         login_url=f"{call.site.base_url}/auth/oidc/login?provider={view.provider_id}",
         redirect_uri=call.site.base_url + CALLBACK,
         version=view.version,

@@ -150,14 +150,18 @@ class Outcomes:
 
     def __init__(self, settings: Settings) -> None:
         slots = settings.path("slots")
-        slots.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = FileLock(str(slots / "supervisor.lock"))
-        # Another server on the same files can be reloaded by SIGHUP, and has no file of its own.
-        self._file = slots / "reload.json" if self._lock.acquire(0) else None
-        if self._file is not None:
-            (slots / "supervisor.pid").write_text(f"{os.getpid()}\n")
-            self._file.unlink(missing_ok=True)
         self._count = 0
+        self._file: Path | None = None
+        self._lock = FileLock(str(slots / "supervisor.lock"))
+        try:
+            slots.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Another server on these files can be reloaded by SIGHUP, and has no file of its own.
+            if self._lock.acquire(0):
+                self._file = slots / "reload.json"
+                (slots / "supervisor.pid").write_text(f"{os.getpid()}\n")
+                self._file.unlink(missing_ok=True)
+        except OSError as error:
+            _unwritten(error)
 
     def write(self, outcome: str, reason: str) -> None:
         """Replaces the last one."""
@@ -166,12 +170,20 @@ class Outcomes:
             return
         told = {"count": self._count, "outcome": outcome, "reason": reason}
         unfinished = self._file.with_suffix(".part")
-        unfinished.write_text(json.dumps(told))
-        unfinished.replace(self._file)
+        try:
+            unfinished.write_text(json.dumps(told))
+            unfinished.replace(self._file)
+        except OSError as error:
+            _unwritten(error)
 
     def close(self) -> None:
         """Lets go of the lock."""
         self._lock.close()
+
+
+def _unwritten(error: OSError) -> None:
+    """These files are a courtesy: a full disk must not end the service that it spared so far."""
+    _log.error("unwritten", extra={"fields": {"reason": str(error)}})
 
 
 def record(house: House, event: Event) -> None:
@@ -214,4 +226,5 @@ def _opened(settings: Settings) -> Iterator[House]:
 
 
 def _python(module: str) -> list[str]:
-    return [sys.executable, "-m", f"gatebook.api.{module}"]
+    # -P: whoever may write in the working directory must not have his modules imported.
+    return [sys.executable, "-P", "-m", f"gatebook.api.{module}"]

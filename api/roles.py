@@ -5,25 +5,36 @@ from __future__ import annotations
 from gatebook.api import decoding, lists
 from gatebook.api.accounts import etag, existing
 from gatebook.api.call import Call
+from gatebook.api.past import stood
+from gatebook.api.past_schemas import PastPaging
 from gatebook.api.reply import Reply
-from gatebook.api.schemas import Grant, GrantQuery, Paging, Permission, Role, RoleBody
+from gatebook.api.schemas import AsOf, Grant, GrantQuery, Paging, Permission, Role, RoleBody
 from gatebook.domain.errors import NotFound
 from gatebook.domain.permissions import CATALOGUE
 from gatebook.projections.access_view import DefinedRole, HeldRole
+from gatebook.store.past import GRANTS
 
 
-def browse(call: Call[None, Paging]) -> Reply:
-    """GET /v1/roles"""
-    found = call.house.access.roles()
-    return Reply(200, lists.short_page(call, "roles", found, lambda role: role.name, _role))
+def browse(call: Call[None, PastPaging]) -> Reply:
+    """GET /v1/roles, now or as they stood"""
+    with stood(call, GRANTS) as then:
+        found = then.access.roles()
+    shown = lists.short_page(call, "roles", found, lambda role: role.name, _role)
+    return Reply(200, shown, then.headers)
 
 
 def _role(role: DefinedRole) -> Role:
     return Role(role.name, sorted(role.permissions), role.description, role.built_in)
 
 
-def show(call: Call[None, None]) -> Reply:
-    """GET /v1/roles/{role}"""
+def show(call: Call[None, AsOf]) -> Reply:
+    """GET /v1/roles/{role}, now or as it stood"""
+    with stood(call, GRANTS) as then:
+        if then.past is not None:
+            role = then.access.role(call.path["role"])
+            if role is None:
+                raise NotFound(f"There was no role {call.path['role']!r} then.")
+            return Reply(200, _role(role), then.headers)
     view = call.house.roles.view(call.path["role"])
     body = Role(view.name, view.permissions, view.description, view.built_in)
     return Reply(200, body, {"ETag": etag(view.version)})
@@ -57,11 +68,13 @@ def permissions(call: Call[None, Paging]) -> Reply:
     )
 
 
-def held(call: Call[None, Paging]) -> Reply:
-    """GET /v1/accounts/{account_id}/roles"""
+def held(call: Call[None, PastPaging]) -> Reply:
+    """GET /v1/accounts/{account_id}/roles, now or as they stood"""
     existing(call, call.account_id)
-    found = call.house.access.roles_of(call.account_id, call.now)
-    return Reply(200, lists.short_page(call, "held-roles", found, lambda one: one.role, _grant))
+    with stood(call, GRANTS, [call.account_id]) as then:
+        found = then.access.roles_of(call.account_id, then.at)
+    shown = lists.short_page(call, "held-roles", found, lambda one: one.role, _grant)
+    return Reply(200, shown, then.headers)
 
 
 def _grant(one: HeldRole) -> Grant:

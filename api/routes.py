@@ -13,10 +13,12 @@ from gatebook.api import (
     auth,
     bootstrap,
     credentials,
+    exports,
     keys,
     meta,
     openapi,
     passkeys,
+    past_schemas,
     roles,
     second_factors,
     sessions,
@@ -35,6 +37,7 @@ from gatebook.api.machine_routes import MACHINES
 from gatebook.api.metrics import CONTENT_TYPE
 from gatebook.api.oauth2_schemas import Metadata
 from gatebook.api.page_routes import PAGES
+from gatebook.api.past_routes import PAST
 from gatebook.api.reply import JSON, Reply, Text
 from gatebook.api.route import ANY, PUBLIC, Route, needs, own_or
 from gatebook.api.session_schemas import OthersQuery
@@ -117,7 +120,7 @@ AUTH: Final = (
           {204: None}),
     Route("GET", f"{ACCOUNT}/sessions", sessions.sessions_of,
           own_or("credentials.read"), "List an account's sessions",
-          {200: s.Page[c.Session]}, query=s.Paging),
+          {200: s.Page[c.Session]}, query=past_schemas.PastPaging),
     Route("DELETE", f"{ACCOUNT}/sessions/{{session_id}}", sessions.end_session,
           own_or("credentials.write"), "End a session of an account",
           {204: None}),
@@ -207,8 +210,8 @@ ACCOUNTS: Final = (
 )
 ROLES: Final = (
     Route("GET", f"{ACCOUNT}/roles", roles.held,
-          own_or("roles.read"), "List the roles that an account holds",
-          {200: s.Page[s.Grant]}, query=s.Paging),
+          own_or("roles.read"), "List the roles that an account holds, or held",
+          {200: s.Page[s.Grant]}, query=past_schemas.PastPaging),
     Route("GET", f"{ACCOUNT}/roles/{{role}}", roles.holding,
           own_or("roles.read"), "Show a role that an account holds",
           {200: s.Grant}),
@@ -219,11 +222,11 @@ ROLES: Final = (
           needs("roles.grant"), "Revoke a role",
           {204: None}, problems=("conflict", "last-admin"), if_match=True),
     Route("GET", "/v1/roles", roles.browse,
-          needs("roles.read"), "List roles",
-          {200: s.Page[s.Role]}, query=s.Paging),
+          needs("roles.read"), "List roles, now or as they stood",
+          {200: s.Page[s.Role]}, query=past_schemas.PastPaging),
     Route("GET", "/v1/roles/{role}", roles.show,
-          needs("roles.read"), "Show a role",
-          {200: s.Role}),
+          needs("roles.read"), "Show a role, now or as it stood",
+          {200: s.Role}, query=s.AsOf),
     Route("PUT", "/v1/roles/{role}", roles.define,
           needs("roles.write"), "Define or redefine a custom role",
           {200: s.Role, 201: s.Role}, body=s.RoleBody, problems=("conflict",), if_match=True),
@@ -245,8 +248,8 @@ TOKENS: Final = (
           needs("tokens.revoke"), "Revoke a token",
           {204: None}),
     Route("GET", f"{ACCOUNT}/tokens", tokens.browse,
-          own_or("tokens.read"), "List an account's tokens that count now",
-          {200: s.Page[c.ListedToken]}, query=s.Paging),
+          own_or("tokens.read"), "List an account's tokens that count now, or counted then",
+          {200: s.Page[c.ListedToken]}, query=past_schemas.PastPaging),
     Route("DELETE", f"{ACCOUNT}/tokens", tokens.revoke_all,
           needs("tokens.revoke"), "Revoke every token and session of an account",
           {204: None}),
@@ -270,6 +273,9 @@ AUDIT: Final = (
     Route("GET", "/v1/audit/feed", audit.feed,
           needs("audit.read"), "Follow the log",
           {200: audit.Feed}, query=audit.FeedQuery),
+    Route("POST", "/v1/audit/exports", exports.begin,
+          needs("audit.read"), "Record that a copy of the log is taken; the feed has the events",
+          {201: exports.Begun}, body=exports.Export, problems=("not-found",)),
 )
 # fmt: on
 
@@ -282,6 +288,7 @@ ROUTES: Final = (
     *TOKENS,
     *MACHINES,
     *AUDIT,
+    *PAST,
     *CHECKPOINTS,
     *BREAK_GLASS,
     *FEDERATION,

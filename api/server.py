@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import socket
 import sys
 from pathlib import Path
@@ -26,6 +27,9 @@ from gatebook.store.settings import ConfigurationError, Settings
 
 REFUSED: Final = 78
 BACKLOG: Final = 1024
+DESCRIPTORS: Final = 65_536
+"""What is asked for, as far as the hard limit goes: a shell's soft limit is often 1024."""
+
 BREAK_GLASS_IS_ON: Final = (
     "[breakglass] enabled = true: an emergency password opens a session. Switch it off when the "
     "emergency is over."
@@ -44,6 +48,7 @@ def serve(config: str | Path) -> int:
     Whatever stands in the way of serving is one line on standard error and code 78, before
     anything listens. Prints one line with the address when the first worker accepts.
     """
+    _raise_descriptors()
     os.umask(0o077)  # its children have it from here, whichever library makes a file
     try:
         settings = Settings.load(config)
@@ -106,10 +111,19 @@ def _bind(key: str, listen: str) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
         listening.listen(BACKLOG)
-    except OSError as error:
+    except (OSError, TypeError, UnicodeError) as error:
         listening.close()
-        raise ConfigurationError(f"[server] {key} {listen}: {error.strerror}") from error
+        said = getattr(error, "strerror", None) or str(error)
+        raise ConfigurationError(f"[server] {key} {listen!r}: {said}") from error
     return listening
+
+
+def _raise_descriptors() -> None:
+    """Each connection is one, and a worker that has none left answers nobody."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _tell(line: str) -> None:

@@ -10,11 +10,14 @@ from gatebook.api.accounts import existing
 from gatebook.api.authentication import is_idle
 from gatebook.api.call import Call
 from gatebook.api.credential_schemas import Session
+from gatebook.api.past import stood
+from gatebook.api.past_schemas import PastPaging
 from gatebook.api.problems import invalid
 from gatebook.api.reply import Reply
 from gatebook.api.schemas import Paging
 from gatebook.api.session_schemas import OthersQuery
 from gatebook.projections.access_view import MOST, LiveSession
+from gatebook.store.past import SIGN_INS
 
 
 def own_sessions(call: Call[None, Paging]) -> Reply:
@@ -38,10 +41,16 @@ def end_others(call: Call[None, OthersQuery]) -> Reply:
     return Reply(204)
 
 
-def sessions_of(call: Call[None, Paging]) -> Reply:
-    """GET /v1/accounts/{account_id}/sessions"""
+def sessions_of(call: Call[None, PastPaging]) -> Reply:
+    """GET /v1/accounts/{account_id}/sessions, those that live now or lived then"""
     existing(call, call.account_id)
-    return _listed(call, call.account_id)
+    with stood(call, SIGN_INS, [call.account_id]) as then:
+        if then.past is None:
+            return _listed(call, call.account_id)
+        # When a browser was last used is not in the log: then idleness ends nothing.
+        found = then.access.sessions_of(call.account_id, then.at)
+    shown = lists.short_page(call, "sessions", found, _key, lambda one: _shown(call, one))
+    return Reply(200, shown, then.headers)
 
 
 def end_session(call: Call[None, None]) -> Reply:
@@ -56,7 +65,7 @@ def live_sessions(call: Call[Any, Any], account_id: UUID, most: int = MOST) -> l
     return [_shown(call, one) for one in _live(call, account_id, most)]
 
 
-def _listed(call: Call[None, Paging], account_id: UUID) -> Reply:
+def _listed(call: Call[None, Paging] | Call[None, PastPaging], account_id: UUID) -> Reply:
     found = _live(call, account_id, MOST)
     return Reply(200, lists.short_page(call, "sessions", found, _key, lambda s: _shown(call, s)))
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from gatebook.api.call import Call
 from gatebook.api.checkpoints import newest
+from gatebook.api.readings import note
 from gatebook.api.reply import Reply, Text
 from gatebook.domain.errors import NotFound
 from gatebook.projections import tree_tables as tables
@@ -40,6 +41,7 @@ def hashes(call: Call[None, None]) -> Reply:
 def entries(call: Call[None, None]) -> Reply:
     """GET /tlog/tile/entries/... : the leaf inputs themselves, who did what included."""
     tile, width = _wanted(call, 0)
+    note(call, "feed")
     begin = tile * WIDTH
     bundle = bytearray()
     for row in call.house.store.raw(begin, width, begin + width):

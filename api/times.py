@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import msgspec
+from datetime import datetime
+from typing import Protocol
 
 from gatebook.api.decoding import microseconds
-from gatebook.api.schemas import AsOf
 from gatebook.domain.errors import InvalidValue
 from gatebook.store.log import Log
+from gatebook.store.past import Place
 
 
-class Place(msgspec.Struct, frozen=True):
-    """A moment of the past. `at` in microseconds; `position` is the last event it includes."""
+class Wanted(Protocol):
+    """A query that may name a moment."""
 
-    at: int
-    position: int
+    @property
+    def at(self) -> datetime | None: ...
+
+    @property
+    def position(self) -> int | None: ...
 
 
-def place(log: Log, wanted: AsOf, now: int) -> Place | None:
+def place(log: Log, wanted: Wanted, now: int) -> Place | None:
     """The place that a query names; None for the present. Raises InvalidValue."""
     if wanted.at is not None and wanted.position is not None:
         raise InvalidValue("Give at or position, not both.", "/position")
@@ -32,6 +36,11 @@ def place(log: Log, wanted: AsOf, now: int) -> Place | None:
             raise InvalidValue("This time is still to come.", "/at")
         return Place(at, position_at(log, at))
     return None
+
+
+def place_or_now(log: Log, wanted: Wanted, now: int) -> Place:
+    """The place that a query names, or where the log ends now."""
+    return place(log, wanted, now) or Place(now, log.head())
 
 
 def position_at(log: Log, at: int) -> int:

@@ -16,13 +16,15 @@ from gatebook.api.credential_schemas import (
     TokenOrder,
     Verdict,
 )
+from gatebook.api.past import stood
+from gatebook.api.past_schemas import PastPaging
 from gatebook.api.presented import KeyClaims
 from gatebook.api.reply import Reply
-from gatebook.api.schemas import Paging
 from gatebook.domain.access import Caller
 from gatebook.domain.application.tokens import IssuedToken
 from gatebook.domain.ports import Claims
 from gatebook.projections import access_view
+from gatebook.store.past import SIGN_INS
 
 
 def validate(call: Call[Presented, None]) -> Reply:
@@ -71,10 +73,11 @@ def _issued(issued: IssuedToken) -> Reply:
     return Reply(201, body)
 
 
-def browse(call: Call[None, Paging]) -> Reply:
-    """GET /v1/accounts/{account_id}/tokens"""
+def browse(call: Call[None, PastPaging]) -> Reply:
+    """GET /v1/accounts/{account_id}/tokens, those that count now or counted then"""
     existing(call, call.account_id)
-    found = call.house.access.tokens_of(call.account_id, call.now)
+    with stood(call, SIGN_INS, [call.account_id]) as then:
+        found = then.access.tokens_of(call.account_id, then.at)
     audience = call.house.settings.audience
 
     def shown(one: access_view.ListedToken) -> ListedToken:
@@ -88,7 +91,7 @@ def browse(call: Call[None, Paging]) -> Reply:
             scope=one.scope,
         )
 
-    return Reply(200, lists.short_page(call, "tokens", found, _key, shown))
+    return Reply(200, lists.short_page(call, "tokens", found, _key, shown), then.headers)
 
 
 def _key(one: access_view.ListedToken) -> str:

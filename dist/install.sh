@@ -56,14 +56,25 @@ copy() {
     run install -D -m "$1" "$2" "$3"
 }
 
+# The data's directory belongs to the user, who could have put links into it: so the user writes
+# there, and root neither opens nor gives away what a link leads to.
+as_user() { if [ -n "$root$dry" ]; then "$@"; else runuser -u "$user" -- "$@"; fi; }
+
+# put MODE TARGET: what is on standard input, in the data's directory
+put() {
+    if [ -n "$dry" ]; then say "would write: $2"; return 0; fi
+    say "writing $2"
+    # shellcheck disable=SC2016 # the inner shell has these
+    as_user sh -c 'umask 077 && rm -f -- "$2.part" && cat >"$2.part" && chmod "$1" "$2.part" &&
+        mv -fT -- "$2.part" "$2"' sh "$1" "$2"
+}
+
 # keep MODE FILE TARGET: what belongs to the operator, never replaced
 keep() {
     if [ ! -e "$3" ]; then
-        copy "$1" "$2" "$3"
-        own "$3"
-    elif ! cmp -s "$2" "$3"; then
-        copy "$1" "$2" "$3.new"
-        own "$3.new"
+        put "$1" "$3" <"$2"
+    elif ! as_user cmp -s - "$3" <"$2" && ! as_user cmp -s - "$3.new" <"$2"; then
+        put "$1" "$3.new" <"$2"
     fi
 }
 
@@ -96,12 +107,8 @@ fi
 keep 0640 "$here/gatebook.toml" "$root/srv/gatebook/gatebook.toml"
 passphrase=$root/srv/gatebook/passphrase
 if [ ! -e "$passphrase" ] && [ ! -e "$root/srv/gatebook/gatebook.keys.db" ]; then
-    say "making $passphrase"
-    if [ -z "$dry" ]; then
-        (umask 077 && "$python" -c 'import secrets; print(secrets.token_urlsafe(32))' >"$passphrase.part")
-        mv "$passphrase.part" "$passphrase"
-    fi
-    own "$passphrase"
+    secret=$("$python" -c 'import secrets; print(secrets.token_urlsafe(32))')
+    printf '%s\n' "$secret" | put 0600 "$passphrase"
 fi
 
 if [ -z "$root" ] && [ -d /run/systemd/system ]; then run systemctl daemon-reload; fi

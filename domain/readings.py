@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Literal, assert_never
 from uuid import UUID
 
+import msgspec
+
 from gatebook.domain.envelope import Actor, uuid8
+from gatebook.domain.errors import Conflict
 from gatebook.domain.event import Event
+
+Kind = Literal[
+    "query", "event", "feed", "history", "as-of", "explain", "diff", "replay", "simulate"
+]
 
 MAX_AN_HOUR = 200
 """Readings of one reader that are recorded apart in an hour; the rest are counted together."""
@@ -44,6 +52,35 @@ class AuditExported(_ReadingEvent, frozen=True):
 
 
 Happening = AuditRead | AuditExported
+
+
+class Readings(msgspec.Struct, frozen=True):
+    """What one reader asked in one hour, and about whom; and how many copies he began."""
+
+    asked: frozenset[tuple[str, UUID | None]] = frozenset()
+    exports: int = 0
+
+    def about(self, kind: Kind, account_id: UUID | None) -> UUID | None:
+        """Whom a reading is recorded about: nobody any more, once he has asked about many."""
+        if (kind, account_id) in self.asked or len(self.asked) < MAX_AN_HOUR:
+            return account_id
+        return None
+
+
+def check_exports(state: Readings) -> None:
+    """Raises Conflict when no more exports may begin in this hour."""
+    if state.exports >= MAX_AN_HOUR:
+        raise Conflict(f"{MAX_AN_HOUR} exports have begun in this hour; go on in the next one.")
+
+
+def evolve(state: Readings, event: Happening) -> Readings:
+    match event:
+        case AuditRead(kind=kind, account_id=account_id):
+            return msgspec.structs.replace(state, asked=state.asked | {(kind, account_id)})
+        case AuditExported():
+            return msgspec.structs.replace(state, exports=state.exports + 1)
+        case _:
+            assert_never(event)
 
 
 def stream_id(reader: Actor, hour: int) -> UUID:

@@ -67,7 +67,7 @@ def fold(recorded: Recorded) -> Sequence[Change]:
     return (Put(AUDIT, row),)
 
 
-PROJECTION: Final = Projection(name="audit", version=1, tables=(AUDIT,), fold=fold)
+PROJECTION: Final = Projection(name="audit", version=1, tables=(AUDIT,), fold=fold, by_event=True)
 
 
 class AuditFilter(msgspec.Struct, frozen=True):

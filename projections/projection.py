@@ -19,7 +19,8 @@ class Projection(msgspec.Struct, frozen=True):
     `fold` is pure: it reads nothing but the event, and gives the same changes every time.
     `version` is raised when the tables or the fold change; the read model is then built anew.
     An `inline` one is written in the transaction of every append, for what decides access;
-    the others follow behind.
+    the others follow behind. `by_event`: its one table has a row an event, by its position, and no
+    other event touches that row.
     """
 
     name: str
@@ -27,3 +28,4 @@ class Projection(msgspec.Struct, frozen=True):
     tables: tuple[Table, ...]
     fold: Fold
     inline: bool = False
+    by_event: bool = False

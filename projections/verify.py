@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import msgspec
 
 from gatebook.projections import bookkeeping
 from gatebook.projections.batch import execute
+from gatebook.projections.differences import Difference, differences
 from gatebook.projections.digest import rows_in_key_order
 from gatebook.projections.errors import SwitchedMeanwhile, UnknownProjection
 from gatebook.projections.feed import take
-from gatebook.projections.ports import ProjectionStore, Reader, Row, Transaction
+from gatebook.projections.ports import ProjectionStore, Reader, Transaction
 from gatebook.projections.projection import Projection
-from gatebook.projections.tables import LIVE, Key, Table, create_table
+from gatebook.projections.tables import LIVE, Table, create_table
 
 BATCH = 10_000
 SHOWN = 10
 """Differences shown of a table; all are counted."""
-
-
-class Difference(msgspec.Struct, frozen=True):
-    """A row that is not what the log says: as it is, and as the log folds (None: no such row)."""
-
-    table: str
-    key: Key
-    live: dict[str, bytes | int | str | None] | None
-    folded: dict[str, bytes | int | str | None] | None
 
 
 class TableVerdict(msgspec.Struct, frozen=True):
@@ -107,41 +99,10 @@ def _compare(reader: Reader, scratch: Reader, table: Table) -> TableVerdict:
     folded = rows_in_key_order(scratch, table)
     different = 0
     shown: list[Difference] = []
-    for ours, theirs in _differing(table, iter(live), iter(folded)):
+    for difference in differences(table, iter(live), iter(folded)):
         different += 1
         if len(shown) < SHOWN:
-            shown.append(_difference(table, ours, theirs))
+            shown.append(difference)
     return TableVerdict(
         table.name, live.count, live.hexdigest(), folded.hexdigest(), different, shown
     )
-
-
-def _differing(
-    table: Table, live: Iterator[Row], folded: Iterator[Row]
-) -> Iterator[tuple[Row | None, Row | None]]:
-    places = [table.names.index(name) for name in table.key]
-
-    def key(row: Row) -> tuple[bytes | int | str, ...]:
-        return tuple(value for place in places if (value := row[place]) is not None)
-
-    ours, theirs = next(live, None), next(folded, None)
-    while ours is not None or theirs is not None:
-        if theirs is None or (ours is not None and key(ours) < key(theirs)):
-            yield ours, None
-            ours = next(live, None)
-        elif ours is None or key(theirs) < key(ours):
-            yield None, theirs
-            theirs = next(folded, None)
-        else:
-            if ours != theirs:
-                yield ours, theirs
-            ours, theirs = next(live, None), next(folded, None)
-
-
-def _difference(table: Table, live: Row | None, folded: Row | None) -> Difference:
-    sides = [
-        dict(zip(table.names, row, strict=True)) if row is not None else None
-        for row in (live, folded)
-    ]
-    row = sides[0] or sides[1] or {}
-    return Difference(table.name, table.key_of(row), sides[0], sides[1])

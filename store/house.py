@@ -14,7 +14,7 @@ from gatebook.domain.application.core import By, Gatebook
 from gatebook.domain.envelope import SYSTEM, Recorded, Source
 from gatebook.domain.permissions import ALL
 from gatebook.domain.ports import Claims, Plaintext
-from gatebook.projections import tree_tables
+from gatebook.projections import checked, tree_tables
 from gatebook.projections.access_view import AccessView
 from gatebook.projections.engine import ensure
 from gatebook.projections.errors import LogShorter, ReadModelNewer
@@ -45,6 +45,7 @@ from gatebook.store.outbound import Outbound
 from gatebook.store.passwords import Argon2, Blocklist, Password
 from gatebook.store.pre_login import PreLogins
 from gatebook.store.process import keep_to_itself
+from gatebook.store.readings import Readings
 from gatebook.store.recorder import LogFactory
 from gatebook.store.refused import RefusedTable
 from gatebook.store.reservations import Reservations
@@ -146,6 +147,7 @@ class House(Commands):
             guesses=self.guesses,
         )
         Commands.__init__(self, app, self.settings, self.federations)
+        self.readings = Readings(self.settings.path("slots") / "readings.db", app)
 
     def prepare(
         self,
@@ -177,6 +179,7 @@ class House(Commands):
         self.guesses.create()
         with self.store.writing(exclusive=True) as tx:
             tree_tables.create(tx)
+            checked.create(tx)
         self.bootstrap.prepare(system())
         key = checkpoint_key(self.keyring).verifier
         announce(self.app, self.store, key, system(), self.clock.now())
@@ -203,6 +206,7 @@ class House(Commands):
         self._blocklist.close()
         self.throttle.close()
         self._proofs.close()
+        self.readings.close()
 
     def plaintext(self, password: str, pointer: str = "/password") -> Plaintext:
         """A password on its way through. Raises InvalidValue for what is not text."""

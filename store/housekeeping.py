@@ -28,6 +28,7 @@ def sweep(house: House) -> None:
     forget_answers(house, now)
     destroy_erased(house)
     summarise_refusals(house, now)
+    house.readings.sweep(now)
     prune_tokens(house, now)
     expire_break_glass(house, now)
     tend_signing_keys(house, now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Sequence
-from typing import TYPE_CHECKING, ClassVar, Protocol, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 from uuid import UUID
 
 import msgspec
@@ -99,12 +99,13 @@ class LogReader(ABC):
         """See `Reader.read_sealed`."""
         return self.decoded(self.raw(after, limit, upto), sealed=True)
 
-    def events(self, positions: Collection[int]) -> list[Recorded]:
+    def events(self, positions: Collection[int], *, sealed: bool = False) -> list[Recorded]:
         """The events at some positions, ascending. Raises `UnreadableEvent`."""
         found: list[Recorded] = []
         wanted = sorted(positions)
         for start in range(0, len(wanted), AT_ONCE):
-            found += self._whole(self.raw_at(wanted[start : start + AT_ONCE]))
+            rows = self.raw_at(wanted[start : start + AT_ONCE])
+            found += self._whole(rows, sealed=sealed)
         return found
 
     def event(self, position: int) -> Recorded | None:
@@ -120,6 +121,19 @@ class LogReader(ABC):
         if upto_position is not None:
             rows = [row for row in rows if row[0] <= upto_position]
         return self._whole(rows)
+
+    def streams(self, stream_ids: Sequence[UUID], upto: int) -> list[Recorded]:
+        """The events of many streams, `position <= upto`, ascending, sealed fields left out."""
+        found: list[StoredRow] = []
+        for start in range(0, len(stream_ids), AT_ONCE):
+            some = [self.stream_key(one) for one in stream_ids[start : start + AT_ONCE]]
+            sql = f"SELECT {COLUMNS} FROM log WHERE stream_id IN ({', '.join('?' * len(some))})"  # noqa: S608  # constants
+            found += cast("list[StoredRow]", self.query(sql, some))
+        return self._whole(sorted(row for row in found if row[0] <= upto), sealed=True)
+
+    @abstractmethod
+    def stream_key(self, stream_id: UUID) -> Any:
+        """A stream's id as this store's driver takes it."""
 
     def last(self, stream_id: UUID, count: int) -> list[Recorded]:
         """The newest `count` events of a stream, ascending. Raises `UnreadableEvent`."""
@@ -144,10 +158,10 @@ class LogReader(ABC):
                 raise
         return read
 
-    def _whole(self, rows: Sequence[StoredRow]) -> list[Recorded]:
-        read = self.decoded(rows)
+    def _whole(self, rows: Sequence[StoredRow], *, sealed: bool = False) -> list[Recorded]:
+        read = self.decoded(rows, sealed=sealed)
         if len(read) < len(rows):
-            self.decoded(rows[len(read) :])
+            self.decoded(rows[len(read) :], sealed=sealed)
         return read
 
 

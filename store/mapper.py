@@ -35,6 +35,9 @@ class StoredMetadata(msgspec.Struct, frozen=True, array_like=True, forbid_unknow
     source: bytes
 
 
+_ANY = UUID(int=0)
+"""Stands for a stream whose id no key is looked up by."""
+
 _METADATA = msgspec.msgpack.Decoder(StoredMetadata)
 
 
@@ -138,6 +141,17 @@ class EventMapper(Mapper[UUID]):
         try:
             return event, _metadata(_METADATA.decode(metadata))
         except (msgspec.DecodeError, ValueError) as error:
+            raise UnreadableEvent(position, topic, f"its envelope: {error}") from error
+
+    def closed(self, topic: str, payload: bytes, position: int) -> Event:
+        """A stored row's event, what is sealed left out. Raises UnreadableEvent."""
+        return self._event(topic, _ANY, 0, payload, position, sealed=True)
+
+    def decided_at(self, metadata: bytes, position: int, topic: str) -> int:
+        """When a stored row's event was decided, in microseconds. Raises UnreadableEvent."""
+        try:
+            return _METADATA.decode(metadata).at
+        except msgspec.DecodeError as error:
             raise UnreadableEvent(position, topic, f"its envelope: {error}") from error
 
     def _event(

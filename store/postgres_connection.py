@@ -220,6 +220,9 @@ class PostgresReader(LogReader):
         )
         return cast("list[StoredRow]", found)
 
+    def stream_key(self, stream_id: UUID) -> Any:
+        return stream_id
+
 
 class PostgresTransaction(PostgresReader, LogTransaction):
     """A connection that may write. Its session begins and ends the transactions."""

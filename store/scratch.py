@@ -6,10 +6,13 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from gatebook.domain.envelope import Recorded
 from gatebook.projections.ports import Row, Value
+
+MEMORY: Final = Path(":memory:")
+"""Where a scratch database is nowhere: for what is small."""
 
 
 class Scratch:
@@ -43,7 +46,7 @@ class Scratch:
 
 @contextmanager
 def open_scratch(path: Path) -> Iterator[Scratch]:
-    """An empty scratch database at a path that does not exist yet."""
+    """An empty scratch database at a path that does not exist yet, or in `MEMORY`."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode=OFF")
         connection.execute("PRAGMA synchronous=OFF")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 from urllib.parse import quote
 from uuid import UUID
 
@@ -155,6 +155,9 @@ class SqliteReader(LogReader):
             (stream_id.bytes, gt, lte, limit),
         )
         return cast("list[StoredRow]", found)
+
+    def stream_key(self, stream_id: UUID) -> Any:
+        return stream_id.bytes
 
     def data_version(self) -> int:
         """Changes when another connection, of any process, has committed."""

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from gatebook.store.master_key import read_private_file
 from gatebook.store.settings import ConfigurationError, Settings
@@ -65,6 +66,11 @@ def pair(cert: Path, key: Path) -> Certificate:
         raise ConfigurationError(
             f"[server] tls_key {key} is not the key of tls_cert {cert}: replace both"
         )
+    if not _is_usable(private):
+        raise ConfigurationError(
+            f"[server] tls_key {key} is of a kind that is not served with: "
+            "P-256, P-384, Ed25519, or RSA of 2048 to 4096 bits"
+        )
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key)
     except (ssl.SSLError, OSError) as error:
@@ -88,6 +94,18 @@ def stamp(settings: Settings) -> Stamp:
             return ()
         found.append((seen.st_ino, seen.st_mtime_ns, seen.st_size))
     return tuple(found)
+
+
+def _is_usable(private: object) -> bool:
+    """Whether granian's TLS takes it. On any other its process aborts, once it is to serve."""
+    match private:
+        case ec.EllipticCurvePrivateKey():
+            return isinstance(private.curve, ec.SECP256R1 | ec.SECP384R1)
+        case rsa.RSAPrivateKey():
+            exponent = private.private_numbers().public_numbers.e
+            return private.key_size in range(2048, 4097) and exponent >= 65_537
+        case _:
+            return isinstance(private, ed25519.Ed25519PrivateKey)
 
 
 def _spki(public: object) -> bytes:

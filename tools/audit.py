@@ -7,6 +7,10 @@ from typing import Any
 
 import click
 
+from gatebook.tools.audit_export import export
+from gatebook.tools.audit_past import as_of, diff, explain
+from gatebook.tools.audit_replay import replay_
+from gatebook.tools.audit_timeline import timeline
 from gatebook.tools.audit_verify import verify_
 from gatebook.tools.checkpoints import checkpoint, witness
 from gatebook.tools.desk import Api, Desk, plain
@@ -21,9 +25,13 @@ def audit() -> None:
 
 audit.add_command(checkpoint)
 audit.add_command(witness)
-
-
 audit.add_command(verify_)
+audit.add_command(as_of)
+audit.add_command(diff)
+audit.add_command(explain)
+audit.add_command(export)
+audit.add_command(timeline)
+audit.add_command(replay_)
 
 
 @audit.command()

@@ -191,12 +191,16 @@ class Api:
 
     def text(self, path: str) -> str:
         """A resource that is plain text."""
+        return self.octets(path).decode()
+
+    def octets(self, path: str) -> bytes:
+        """A resource that is no JSON, as it is."""
         try:
             answer = self._client.get(path)
         except httpx.TransportError as error:
             raise Failed(f"cannot reach the server: {error}", UNAVAILABLE) from error
         if answer.is_success:
-            return answer.text
+            return answer.content
         raise _failure(answer)
 
     def call(self, method: str, path: str, body: Any = None, query: Any = None) -> Any:

@@ -15,12 +15,13 @@ import msgspec
 from gatebook.domain import deployment
 from gatebook.domain.application.core import local
 from gatebook.projections import engine, tree_scan
+from gatebook.projections.differences import Difference
 from gatebook.projections.errors import FoldFailed, NotHalted, SwitchedMeanwhile, UnknownProjection
 from gatebook.projections.projection import Projection
 from gatebook.projections.rebuild import dry_run, rebuild
 from gatebook.projections.registry import PROJECTIONS, projection_named
 from gatebook.projections.tree_scan import TreeRefuted
-from gatebook.projections.verify import Difference, verify
+from gatebook.projections.verify import verify
 from gatebook.store.house import House
 from gatebook.store.scratch import open_scratch
 from gatebook.store.tree_accept import conflict_stands
@@ -157,7 +158,7 @@ def verify_(desk: Desk, names: tuple[str, ...], everything: bool) -> int:
     for verdict in verdicts:
         for table in verdict.tables:
             for difference in table.differences:
-                desk.errors.print(_told(difference), markup=False, soft_wrap=True)
+                desk.errors.print(told(difference), markup=False, soft_wrap=True)
     if not agrees:
         told = "Look at the log itself first: gatebook audit verify. A rebuild takes over what it"
         desk.errors.print(
@@ -197,7 +198,7 @@ def skip(desk: Desk, name: str, position: int) -> None:
     desk.say(f"{name} passes over event {position}.")
 
 
-def _told(found: Difference) -> str:
+def told(found: Difference) -> str:
     """A row that is not what the log says, in words."""
     key = " ".join(_part(part) for part in found.key)
     if found.folded is None:

@@ -149,6 +149,18 @@ class Providers:
         assert loaded.state.configuration is not None  # load raises otherwise
         return ProviderView(provider_id, loaded.version, loaded.state.configuration)
 
+    def view_at(self, provider_id: UUID, position: int) -> ProviderView:
+        """A provider as it was configured at a position of the log. Raises NotFound."""
+        state, version = provider.Provider(), 0
+        for recorded in self._app.event_log.stream(provider_id, upto_position=position):
+            if recorded.event.STREAM != "provider":
+                break
+            state = provider.evolve(state, recorded.event)  # type: ignore[arg-type]  # by STREAM
+            version = recorded.version
+        if state.configuration is None:
+            raise NotFound("There was no such provider then.")
+        return ProviderView(provider_id, version, state.configuration)
+
     def all(self) -> list[ProviderView]:
         """Every provider."""
         return [self.view(provider_id) for provider_id in self._federations.provider_ids()]

@@ -43,6 +43,8 @@ class Witness:
         self.refresh = served.client.login(self.account["username"], PASSWORD)["refresh_token"]
         self.name = f"during-{self.account['username']}"
         self.before = served.admin.get(f"/v1/accounts/{self.account['id']}").body
+        # The first look into the log in an hour is an event, and needs a log that can be written.
+        assert served.admin.get("/v1/audit").status == 200
 
     def writes(self) -> dict[str, Answer]:
         """What came of requests that write, all sent at once."""
