@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from gatebook.api import checkpoint_schemas as s
-from gatebook.api import checkpoints, tiles
+from gatebook.api import checkpoints, decision, tiles
+from gatebook.api import decision_schemas as d
 from gatebook.api.route import PUBLIC, Route, needs
 
 # A table: address and handler, need and summary, shapes of replies, body and query.
@@ -14,6 +15,12 @@ PROOFS: Final = (
     Route("GET", "/v1/audit/events/{position}", checkpoints.event,
           needs("audit.read"), "Show one event with its inclusion proof",
           {200: s.ProvenEvent}),
+    Route("GET", "/v1/audit/events/{position}/decision", decision.decision,
+          needs("audit.read"), "Make the decision that an event recorded again",
+          {200: d.RemadeDecision}),
+    Route("GET", "/v1/audit/events/{position}/changes", decision.changed,
+          needs("audit.read"), "What an event changed, field by field",
+          {200: d.ChangedFields}),
     Route("GET", "/v1/audit/checkpoint", checkpoints.checkpoint,
           PUBLIC, "The newest signed head of the log: a C2SP checkpoint",
           {200: None}, media_type=checkpoints.PLAIN, problems=("not-found",)),

@@ -12,12 +12,16 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-from gatebook.api.link import CLOSED, GO, READY, REASON, REFUSED, STORE_GONE
+from gatebook.api.link import ASKED, CLOSED, GO, READY, REASON, REFUSED, STORE_GONE
 from gatebook.api.metrics import forget
 
 MANY_DEATHS: Final = 5
 MINUTE: Final = 60.0
 LONGEST_PAUSE: Final = 5.0
+ASK_EVERY: Final = 10.0
+MOST_UNANSWERED: Final = 6
+"""Counted in questions, not in time: what froze the child may have frozen the supervisor too."""
+
 
 _log = logging.getLogger("gatebook.supervisor")
 
@@ -45,6 +49,8 @@ class Child:
         self.link = ours
         self.ready = self.closed = self.is_begun = False
         self.reason = ""
+        self._ask_at = 0.0
+        self._unanswered = 0
 
     def hear(self) -> None:
         """Takes in what the child has said. What it says at its death counts as well."""
@@ -53,6 +59,7 @@ class Child:
             words, _, reason = said.partition(REASON)
             self.ready = self.ready or READY in words
             self.closed = self.closed or CLOSED in words
+            self._unanswered = 0 if ASKED in words else self._unanswered
             self.reason = self.reason or reason.decode(errors="replace").strip()
 
     def begin(self) -> None:
@@ -61,6 +68,20 @@ class Child:
             self.is_begun = True
             with contextlib.suppress(OSError):
                 self.link.sendall(GO)
+
+    def is_silent(self, now: float) -> bool:
+        """Asks whether it is there, when that is due. True, once, if it is stopped or stuck."""
+        if not self.is_begun or now < self._ask_at:
+            return False
+        self._ask_at = now + ASK_EVERY
+        self.hear()
+        if self._unanswered >= MOST_UNANSWERED:
+            self._ask_at = float("inf")
+            return True
+        self._unanswered += 1
+        with contextlib.suppress(OSError):
+            self.link.send(ASKED, socket.MSG_DONTWAIT)
+        return False
 
     def ask_to_end(self) -> None:
         """Whoever has not begun has nothing to finish."""
@@ -121,6 +142,10 @@ class Place:
             self._deaths.append(now)
             recent = sum(1 for death in self._deaths if now - death < MINUTE)
             self._not_before = now + min(LONGEST_PAUSE, 0.1 * 2**recent)
+        elif child is not None and child.is_silent(now):
+            # As good as dead, but for what it holds: the follower's lease, a lock of the store.
+            _log.error("silent", extra={"fields": {"name": self.name}})
+            child.process.kill()
         if self.child is None and now >= self._not_before:
             self.start()
 

@@ -106,13 +106,14 @@ def event_of(house: House, recorded: Recorded) -> Event:
 def members(struct: msgspec.Struct, without: str | None = None) -> dict[str, Any]:
     """The fields of an event, or of what is in one, as they are shown; all but one."""
     return {
-        name: _shown(name, getattr(struct, name))
+        name: shown_as(name, getattr(struct, name))
         for name in struct.__struct_fields__
         if name != without
     }
 
 
-def _shown(name: str, value: Any) -> Any:
+def shown_as(name: str, value: Any) -> Any:
+    """A value as it is shown under a name: times as such, durations in seconds, bytes as text."""
     match value:
         case bool():
             return value
@@ -125,6 +126,6 @@ def _shown(name: str, value: Any) -> Any:
         case msgspec.Struct():
             return members(value)
         case list() | tuple():
-            return [_shown(name, one) for one in value]
+            return [shown_as(name, one) for one in value]
         case _:
             return value

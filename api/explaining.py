@@ -10,6 +10,7 @@ from gatebook.api import decoding, lists, times
 from gatebook.api import past_schemas as p
 from gatebook.api.call import Call
 from gatebook.api.past import grounds, names_of, past_of
+from gatebook.api.readings import note
 from gatebook.api.reply import Reply
 from gatebook.api.schemas import AsOf
 from gatebook.domain.errors import InvalidValue, NotFound
@@ -41,6 +42,7 @@ def explained(call: Call[None, p.ExplainQuery]) -> Reply:
     outcome = found.explanation
     if outcome.status == "absent":
         raise NotFound("There was no such account then.")
+    note(call, "explain", query.account)
     body = p.ExplainedAccess(
         account_id=query.account,
         permission=query.permission,
@@ -87,6 +89,7 @@ def diff(call: Call[None, p.DiffQuery]) -> Reply:
     after = times.place_or_now(house.store, AsOf(query.to, query.to_position), call.now)
     if after.position < before.position:
         raise InvalidValue("This is before the beginning.", "/to")
+    note(call, "diff")
     house.notice_erasures()
     cursor = lists.opened(call, "diff", bytes)
     behind = UUID(bytes=cursor[0]) if cursor else None

@@ -16,6 +16,8 @@ READY: Final = b"r"
 CLOSED: Final = b"c"
 REASON: Final = b"x"
 GO: Final = b"g"
+ASKED: Final = b"a"
+"""Whether the child is there: asked by the supervisor now and then, and answered with the same."""
 
 STORE_GONE: Final = 75
 """The exit code of a child that could not open the store: it says nothing against the child."""
@@ -64,12 +66,15 @@ class Link:
         self._say(CLOSED)
 
     def watch(self, on_loss: Callable[[], object]) -> None:
-        """Calls `on_loss`, in a thread of its own, when the supervisor is gone."""
+        """Calls `on_loss`, in a thread of its own, when the supervisor is gone.
+
+        Until then that thread answers for this process.
+        """
 
         def wait() -> None:
             try:
                 while self._socket.recv(1):
-                    pass
+                    self._say(ASKED)
             except OSError:
                 pass
             on_loss()

@@ -13,6 +13,7 @@ from gatebook.api import decoding, lists, times
 from gatebook.api import past_schemas as p
 from gatebook.api.call import Call
 from gatebook.api.events import event_of
+from gatebook.api.readings import note
 from gatebook.api.reply import Reply
 from gatebook.api.schemas import AsOf
 from gatebook.api.words import sentence
@@ -57,6 +58,9 @@ def stood(
     if place is None:
         yield Stood(house.access, house.federations, call.now, None)
         return
+    about = next(iter(accounts), None)
+    if about is None or about != call.caller.account_id:
+        note(call, "as-of", about)
     house.notice_erasures()
     with past_of(call).at(place, streams, accounts) as access:
         yield Stood(access.access, access.federations, place.at, place)
@@ -66,6 +70,7 @@ def access(call: Call[None, p.AccessQuery]) -> Reply:
     """GET /v1/audit/access"""
     query, house = call.query, call.house
     place = times.place_or_now(house.store, query, call.now)
+    note(call, "as-of")
     house.notice_erasures()
     after = lists.opened(call, "access", int)
     found: list[tuple[int, Holding]] = []
@@ -111,6 +116,7 @@ def session(call: Call[None, AsOf]) -> Reply:
     found = session_then(past_of(call), call.path["session_id"], place)
     if found is None:
         raise NotFound("There was no such session then.")
+    note(call, "as-of", found.account_id)
     state = found.state
     body = p.PastSession(
         id=call.path["session_id"],
@@ -133,6 +139,7 @@ def token(call: Call[None, AsOf]) -> Reply:
     found = token_then(past_of(call), call.path["jti"], place)
     if found is None:
         raise NotFound("There was no such token then.")
+    note(call, "as-of", found.account_id)
     caller = found.caller
     body = p.PastToken(
         jti=call.path["jti"],

@@ -42,6 +42,9 @@ FIXED: Final = ("server.listen", "server.management_listen", "store.url")
 LOOK_EVERY: Final = 2.0
 """Seconds between two looks at the certificate's files."""
 
+AGAIN_EVERY: Final = 3600.0
+"""Seconds until a certificate that was refused is tried again: the store may have been away."""
+
 LONGEST_REASON: Final = 500
 
 _log = logging.getLogger("gatebook.server")
@@ -62,8 +65,8 @@ class Reloads:
         self._tried: Settings | None = None
         self._listening = listening
         self._management = management
-        self._seen = tls.stamp(settings)
-        self._look_at = 0.0
+        self._seen = self._loaded = tls.stamp(settings)
+        self._look_at = self._again_at = 0.0
         self._outcomes = Outcomes(settings)
 
     def generation(self) -> Generation:
@@ -71,14 +74,17 @@ class Reloads:
         return self._generation(self._settings)
 
     def wants_reload(self) -> bool:
-        """Whether the certificate's files are others than before; told once."""
+        """Whether the certificate's files are others than before; told once, then every hour."""
         now = time.monotonic()
         if now < self._look_at:
             return False
         self._look_at = now + LOOK_EVERY
         seen = tls.stamp(self._settings)
-        changed, self._seen = seen != self._seen, seen
-        return changed
+        is_due = bool(seen) and seen != self._loaded and now >= self._again_at
+        if seen == self._seen and not is_due:
+            return False
+        self._seen, self._again_at = seen, now + AGAIN_EVERY
+        return True
 
     def read(self) -> Generation:
         """See `Configured.read`. Everything is opened once, and closed again."""
@@ -108,7 +114,7 @@ class Reloads:
             record(house, event)
             record_certificate(house, tried)
         self._settings, self._tried = tried, None
-        self._seen = tls.stamp(tried)
+        self._seen = self._loaded = tls.stamp(tried)
         _log.info("reloaded", extra={"fields": {"changed": list(event.changed)}})
         self._outcomes.write("reloaded", "")
 

@@ -16,7 +16,7 @@ import msgspec
 
 from gatebook.domain.envelope import uuid8
 from gatebook.domain.event import Event
-from gatebook.domain.policy import Lockout
+from gatebook.domain.policy import Lockout, Policy
 
 Method = Literal["password", "totp", "recovery-code", "passkey", "break-glass"]
 Scope = Literal["account", "device", "address"]
@@ -37,6 +37,11 @@ Cause = Literal[
 
 TAIL = 4
 """How many of a stream's last events are enough to know its state."""
+
+ADDRESSES = 10
+"""From how many addresses break-glass may be locked before it is locked for all."""
+
+UNREACHED = 2**31
 
 
 class _Failed(Event, frozen=True):
@@ -143,6 +148,23 @@ class Counter(msgspec.Struct, frozen=True):
 def unknown_stream_id(hour: int) -> UUID:
     """The one stream of an hour that tries at unknown names go to."""
     return uuid8(b"unknown-names", hour.to_bytes(8, "big"))
+
+
+def lockout_of(method: str, scope: str, policy: Policy) -> Lockout:
+    """The lockout policy of a counter.
+
+    Break-glass counts by address first, and for the whole account only far above that: five
+    wrong guesses of a stranger do not lock its owner out. A signature cannot be guessed, so
+    passkeys are counted and never locked.
+    """
+    if method == "passkey":
+        return msgspec.structs.replace(policy.lockout, threshold=UNREACHED)
+    if method != "break-glass":
+        return policy.lockout
+    if scope == "address":
+        return policy.break_glass
+    threshold = policy.break_glass.threshold * ADDRESSES
+    return msgspec.structs.replace(policy.break_glass, threshold=threshold)
 
 
 class Failure(msgspec.Struct, frozen=True):

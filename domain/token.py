@@ -64,6 +64,11 @@ class Token(msgspec.Struct, frozen=True):
     revoked: bool = False
 
 
+def whole(at: int) -> int:
+    """Microseconds rounded down to a whole second, as a token itself says it."""
+    return at // 1_000_000 * 1_000_000
+
+
 def revoke(account_id: UUID, session_id: UUID | None, state: Token) -> list[Happening]:
     """Revokes, once."""
     if state.revoked:

@@ -7,12 +7,14 @@ once (its status, its epoch) touches the account's row alone: the queries refuse
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Final
 from uuid import UUID
 
 from gatebook.domain import account, api_key, attempts, role, session, signing_keys, token
 from gatebook.domain.envelope import Recorded
+from gatebook.domain.event import Event
 from gatebook.projections import api_keys, break_glass, credentials, federation
 from gatebook.projections.access_tables import (
     ACCOUNTS,
@@ -237,6 +239,32 @@ def _of_key(
             return (Patch(KEYS, (kid,), {"retired": 1}),)
 
 
+STREAMS: Final = frozenset(
+    {"account", "session", "token", "token-pruning", "api-key", "attempts", "role", "signing-keys"}
+)
+"""Where the events stand that `fold` has changes for."""
+
+PARTS: Final = (
+    (fold, lambda kind: kind.STREAM in STREAMS),
+    (credentials.fold, credentials.TAKES.__contains__),
+    (break_glass.fold, break_glass.TAKES.__contains__),
+    (federation.fold, federation.TAKES.__contains__),
+)
+
+
+@cache
+def _parts_for(kind: type[Event]) -> tuple[Callable[[Recorded], Sequence[Change]], ...]:
+    """The parts that have changes for a kind of event: most events concern one of them."""
+    return tuple(part for part, takes in PARTS if takes(kind))
+
+
+def _whole(recorded: Recorded) -> Sequence[Change]:
+    parts = _parts_for(type(recorded.event))
+    if len(parts) == 1:
+        return parts[0](recorded)
+    return [change for part in parts for change in part(recorded)]
+
+
 ACCESS: Final = Projection(
     name="access",
     version=2,
@@ -254,11 +282,6 @@ ACCESS: Final = Projection(
         break_glass.BREAK_GLASS,
         *federation.TABLES,
     ),
-    fold=lambda recorded: (
-        *fold(recorded),
-        *credentials.fold(recorded),
-        *break_glass.fold(recorded),
-        *federation.fold(recorded),
-    ),
+    fold=_whole,
     inline=True,
 )

@@ -53,6 +53,18 @@ class ListedCredential(msgspec.Struct, frozen=True):
     locked_until: int | None
 
 
+TAKES: Final = frozenset(
+    {
+        credential.CredentialSet,
+        credential.CredentialRemoved,
+        credential.CredentialExpired,
+        credential.LoginSucceeded,
+        account.AccountErased,
+    }
+)
+"""The events that `fold` has changes for."""
+
+
 def fold(recorded: Recorded) -> Sequence[Change]:
     """The changes that an event makes."""
     match recorded.event:

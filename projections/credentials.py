@@ -95,6 +95,10 @@ _FOLDS: Final[dict[type[Event], Callable[[Recorded, Any], Change]]] = {
 }
 
 
+TAKES: Final = frozenset(_FOLDS)
+"""The events that `fold` has changes for."""
+
+
 def fold(recorded: Recorded) -> Sequence[Change]:
     """The changes that an event makes."""
     change = _FOLDS.get(type(recorded.event))

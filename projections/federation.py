@@ -92,6 +92,24 @@ class KnownIdentity(msgspec.Struct, frozen=True):
     linked_at: int
 
 
+TAKES: Final = frozenset(
+    {
+        provider.ProviderCreated,
+        provider.ProviderChanged,
+        provider.ProviderRemoved,
+        group_mapping.GroupMappingAdded,
+        group_mapping.GroupMappingRemoved,
+        identity.IdentityLinked,
+        identity.IdentityUnlinked,
+        session.SessionFederated,
+        session.SessionEnded,
+        token.TokensPruned,
+        account.AccountErased,
+    }
+)
+"""The events that `fold` has changes for."""
+
+
 def fold(recorded: Recorded) -> Sequence[Change]:
     """The changes that an event makes."""
     key, at = (recorded.stream_id.bytes,), recorded.metadata.at

@@ -223,7 +223,11 @@ def _compact(text: str) -> bytes | str:
 
 def _text(compact: object) -> str:
     if isinstance(compact, bytes):
-        return str(UUID(bytes=compact))
+        # As str(UUID(bytes=...)) says it, in a quarter of the time: every event has two of these.
+        text = compact.hex()
+        if len(text) != 32:
+            raise ValueError("an id is not 16 bytes long")
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
     if not isinstance(compact, str):
         raise ValueError("an id is neither bytes nor text")
     return compact

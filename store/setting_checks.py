@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from gatebook.store.setting_sections import HOUR, SECOND, BreakGlass, MasterKey, Server
 
@@ -64,6 +65,8 @@ def _check_server(server: Server) -> list[str]:
         problems.append(
             "[server] trusted_proxies needs engine waitress: granian faces the network itself"
         )
+    if server.public_url and not _is_base(server.public_url):
+        problems.append("[server] public_url is like https://auth.example.org, without a query")
     if bool(server.tls_cert) != bool(server.tls_key):
         problems.append("[server] tls_cert and tls_key come together; one is missing")
     elif server.tls_cert and server.engine == "waitress":
@@ -93,6 +96,17 @@ def _check_server(server: Server) -> list[str]:
     return problems
 
 
+def _is_base(url: str) -> bool:
+    """Whether links, the issuer and the origin of passkeys can be made from a URL."""
+    try:
+        split = urlsplit(url)
+        port_is_good = split.port != 0
+    except ValueError:
+        return False
+    plain = url.isascii() and url.isprintable() and not set(' \\@?#"<>') & set(url)
+    return plain and port_is_good and split.scheme in ("http", "https") and bool(split.hostname)
+
+
 def _check_break_glass(settings: BreakGlass) -> list[str]:
     problems = []
     if settings.lockout_threshold < 1:
@@ -107,16 +121,15 @@ def _check_break_glass(settings: BreakGlass) -> list[str]:
 def _check_numbers(settings: Settings) -> list[str]:
     passwords = settings.passwords
     rules = {
-        "[server] workers and threads are not negative": min(
-            settings.server.workers, settings.server.threads
-        )
-        >= 0,
+        "[server] workers is 0 to 256, threads 0 to 1000": 0 <= settings.server.workers <= 256
+        and 0 <= settings.server.threads <= 1000,
         "[passwords] min_bytes is 8 to max_bytes": 8 <= passwords.min_bytes <= passwords.max_bytes,
         "[passwords] max_bytes is at most 4096": passwords.max_bytes <= 4096,
-        "[passwords] argon2_time and argon2_parallelism are at least 1": min(
-            passwords.argon2_time, passwords.argon2_parallelism
-        )
-        >= 1,
+        "[passwords] argon2_time and argon2_parallelism are 1 to 64": 1
+        <= min(passwords.argon2_time, passwords.argon2_parallelism)
+        <= max(passwords.argon2_time, passwords.argon2_parallelism)
+        <= 64,
+        "[passwords] argon2_memory is at most 4GiB": passwords.argon2_memory <= 4 * 2**30,
         "[passwords] argon2_memory is at least 8KiB a lane": passwords.argon2_memory
         >= 8 * 1024 * passwords.argon2_parallelism,
         "[lockout] threshold is at least 1": settings.lockout.threshold >= 1,

@@ -175,16 +175,18 @@ class AuditSettings(Section, frozen=True):
 
 def duration_of(value: Any) -> Duration:
     """Microseconds from text like `15m`. Raises ValueError."""
-    return Duration(_parse(value, _DURATION, _MICROSECONDS, "a duration like 15m or 8h"))
+    wanted = "a duration like 15m or 8h, 36500d at most"
+    return Duration(_parse(value, _DURATION, _MICROSECONDS, wanted, 36_500 * DAY))
 
 
 def size_of(value: Any) -> Size:
     """Bytes from text like `64KiB`. Raises ValueError."""
-    return Size(_parse(value, _SIZE, _BYTES, "a size like 64KiB"))
+    return Size(_parse(value, _SIZE, _BYTES, "a size like 64KiB, 1024GiB at most", 2**40))
 
 
-def _parse(value: Any, form: re.Pattern[str], units: dict[str, int], wanted: str) -> int:
-    match = form.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
+def _parse(value: Any, form: re.Pattern[str], units: dict[str, int], wanted: str, most: int) -> int:
+    match = form.fullmatch(value) if isinstance(value, str) and len(value) < 32 else None
+    number = int(match[1]) * units[match[2]] if match is not None else most + 1
+    if number > most:
         raise ValueError(f"expected {wanted}, got {value!r}")
-    return int(match[1]) * units[match[2]]
+    return number

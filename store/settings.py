@@ -42,6 +42,9 @@ THREADS: Final = 24
 
 PREFIX: Final = "GATEBOOK__"
 
+LARGEST: Final = 64 * 2**10
+"""Bytes when dumped: a supervisor lends it to a child that does not read yet."""
+
 
 class ConfigurationError(Exception):
     """The configuration cannot be used. The message is one line and names the key."""
@@ -88,6 +91,8 @@ class Settings(Section, frozen=True):
             raise ConfigurationError(f"{file}: {_one_line(error)}") from error
         for problem in problems_of(settings):
             raise ConfigurationError(f"{file}: {problem}")
+        if len(settings.dumped()) > LARGEST:
+            raise ConfigurationError(f"{file} is too large; name networks, not addresses")
         return settings
 
     def dumped(self) -> bytes:

@@ -85,11 +85,21 @@ def query(
 
 @audit.command()
 @click.argument("position", type=click.IntRange(1))
+@click.option("--changes", "changes_too", is_flag=True, help="What it changed, field by field.")
 @click.pass_obj
-def show(desk: Desk, position: int) -> None:
+def show(desk: Desk, position: int, changes_too: bool) -> None:
     """Show one event."""
     with desk.api() as api:
-        desk.show(api.get(f"/v1/audit/events/{position}"))
+        if not changes_too:
+            desk.show(api.get(f"/v1/audit/events/{position}"))
+            return
+        found = api.get(f"/v1/audit/events/{position}/changes")
+    if desk.as_json:
+        desk.show(found)
+        return
+    desk.table(found["changes"], ("field", "before", "after"))
+    if found["hidden"]:
+        desk.say(f"Secret, and changed too: {', '.join(found['hidden'])}")
 
 
 def _head(api: Api) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from gatebook.tools.audit_decision import explain_event
 from gatebook.tools.desk import USAGE, Api, Desk, Failed, check_id
 from gatebook.tools.moments import MOMENT, asked
 
@@ -130,11 +131,28 @@ def _moved(one: dict[str, Any], way: str) -> list[str]:
 @click.argument("named", metavar="[ACCOUNT]", required=False)
 @click.argument("permission", metavar="[PERMISSION]", required=False)
 @click.option("--at", "moment", type=MOMENT, metavar="TIME|POSITION", help="Then, not now.")
+@click.option(
+    "--event", "event", type=click.IntRange(1), metavar="POSITION", help="A decision, made again."
+)
 @click.pass_obj
-def explain(desk: Desk, named: str | None, permission: str | None, moment: Moment | None) -> None:
-    """Why an account holds a permission, or does not: the events that make it so."""
+def explain(
+    desk: Desk,
+    named: str | None,
+    permission: str | None,
+    moment: Moment | None,
+    event: int | None,
+) -> int:
+    """Why an account holds a permission, or does not: the events that make it so.
+
+    With --event: make the decision that an event recorded again. Exit code 1 when another comes of
+    it.
+    """
+    if event is not None:
+        if named is not None or moment is not None:
+            raise Failed("--event stands alone", USAGE)
+        return explain_event(desk, event)
     if named is None or permission is None:
-        raise Failed("say an ACCOUNT and a PERMISSION", USAGE)
+        raise Failed("say an ACCOUNT and a PERMISSION, or --event POSITION", USAGE)
     with desk.api() as api:
         found = api.get(
             "/v1/audit/explain",
@@ -144,7 +162,7 @@ def explain(desk: Desk, named: str | None, permission: str | None, moment: Momen
         )
     if desk.as_json:
         desk.show(found)
-        return
+        return 0
     desk.say(f"{found['text']} ({named}, {permission}, {found['at']}, event {found['position']})")
     _evidence(desk, found["grounds"])
     for reason in found["reasons"]:
@@ -156,6 +174,7 @@ def explain(desk: Desk, named: str | None, permission: str | None, moment: Momen
         )
         desk.say(f"\n{reason['role']}: {reason['text']}{until}{factors}")
         _evidence(desk, reason["grounds"])
+    return 0
 
 
 def _grounded(desk: Desk, found: dict[str, Any]) -> None:

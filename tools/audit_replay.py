@@ -1,8 +1,9 @@
-"""`gatebook audit replay`: the whole state from the log alone, and whether the read models agree."""
+"""`gatebook audit replay`: the state from the log alone, and whether the read models agree."""
 
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from gatebook.tools.desk import USAGE, Desk, Failed, check_id, is_id, local_user
 from gatebook.tools.moments import MOMENT
 from gatebook.tools.places import Moment, place_of
 from gatebook.tools.progress import bar
-from gatebook.tools.projections import told
+from gatebook.tools.projections import sentence_of
 from gatebook.tools.replay_output import SECTIONS, Item, Shown, document, encoded
 
 Keep = Callable[[str, Item], bool]
@@ -39,6 +40,7 @@ Keep = Callable[[str, Item], bool]
 @click.pass_obj
 def replay_(
     desk: Desk,
+    /,
     moment: Moment | None,
     everything: bool,
     checking: bool,
@@ -82,7 +84,7 @@ def _print(
     shown = Shown(replayed, replayed.recorded_at if place is None else place.at, house.opened)
     lines = document(shown) if not chosen else _chosen(house, shown, *next(iter(chosen.items())))
     if output is None:
-        out = click.get_binary_stream("stdout")
+        out = sys.stdout.buffer
         for line in lines:
             out.write(line)
         out.flush()
@@ -120,7 +122,7 @@ def _keeping(house: House, shown: Shown, kind: str, named: str) -> Keep:
         case "session":
             return lambda name, item: name == "sessions" and item["id"] == wanted
         case "token":
-            return lambda name, item: item.get("jti") == wanted
+            return lambda _name, item: item.get("jti") == wanted
         case _:
             return lambda name, item: (
                 wanted
@@ -158,7 +160,7 @@ def _check(desk: Desk, house: House) -> int:
         desk.table(rows, ("table", "rows"))
         desk.say(f"The read models are what the log says, up to event {replayed.position}.")
         return 0
-    text = told(found.first)
+    text = sentence_of(found.first)
     if desk.as_json:
         desk.show({"same": False, "position": replayed.position, "difference": text})
     desk.errors.print(text, markup=False, soft_wrap=True)

@@ -14,7 +14,9 @@ import click
 from gatebook.domain import administrators
 from gatebook.projections import engine
 from gatebook.projections.audit import AuditFilter, AuditView
+from gatebook.projections.checked import checked
 from gatebook.projections.registry import PROJECTIONS
+from gatebook.store import tls
 from gatebook.store.house import House, open_house
 from gatebook.store.passwords import Password
 from gatebook.store.settings import ConfigurationError, Settings
@@ -27,6 +29,8 @@ RECENT = 30 * 86_400 * 1_000_000
 """Microseconds."""
 
 MANY = 10_000
+
+ENDING_DAYS = 14
 
 
 @click.command()
@@ -65,6 +69,7 @@ def _check(desk: Desk) -> Iterator[Finding]:
         yield _administrators(house)
         yield from _signing(house)
         yield _hashing(house)
+        yield from _certificate(house)
         yield _passkeys(settings)
         yield _break_glass(house)
         for outcome in doctor_providers.checked(house):
@@ -77,7 +82,8 @@ def _files(config: Path, settings: Settings) -> Iterator[Finding]:
     # Others may read the configuration unless a password stands in it; nobody may write it.
     yield _file(config, 0o077 if "@" in settings.store.url else 0o022)
     source = settings.master_key
-    private = [settings.path(name) for name in (source.key_file, source.passphrase_file) if name]
+    named = (source.key_file, source.passphrase_file, settings.server.tls_key)
+    private = [settings.path(name) for name in named if name]
     if settings.store_url.startswith("sqlite:///"):
         database = Path(settings.store_url.removeprefix("sqlite:///"))
         private += [database, database.with_suffix(".keys.db")]
@@ -114,11 +120,17 @@ def _log(house: House) -> Finding:
 
 
 def _read_models(house: House) -> Iterator[Finding]:
+    looked = checked(house.store)
     for one in engine.status(house.store, PROJECTIONS):
         found = f"position {one.position} of {one.head}"
+        drifted = looked[one.name].drifted if one.name in looked else 0
         if one.lag < 0:
             mend = "The log was cut or an older copy restored; see RUNBOOK before any rebuild."
             yield _finding(f"read model {one.name}", "wrong", f"ahead of the log: {found}", mend)
+        elif drifted:
+            mend = f"gatebook projection verify {one.name}, then: projection rebuild {one.name}"
+            told = f"{drifted} rows are not what the log says"
+            yield _finding(f"read model {one.name}", "wrong", told, mend)
         elif one.ready:
             yield _finding(f"read model {one.name}", "good", found)
         else:
@@ -149,6 +161,19 @@ def _signing(house: House) -> Iterator[Finding]:
         yield _finding("signing key", "wrong", "its private half is gone", mend)
     else:
         yield _finding("signing key", "good", f"{active[0].algorithm} {active[0].kid[:12]}")
+
+
+def _certificate(house: House) -> Iterator[Finding]:
+    """The pair, if the listener has one; the server looks at it when it starts or reloads."""
+    try:
+        found = tls.load(house.settings)
+    except ConfigurationError as error:
+        yield _finding("certificate", "cannot start", str(error), "RUNBOOK, TLS")
+        return
+    if found is not None:
+        days = found.days_left(house.clock.now())
+        state, mend = ("good", "") if days >= ENDING_DAYS else ("wrong", "Replace both files.")
+        yield _finding("certificate", state, f"{days:.0f} days left", mend)
 
 
 def _passkeys(settings: Settings) -> Finding:

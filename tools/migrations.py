@@ -51,7 +51,7 @@ def migrate(desk: Desk) -> None:
 
 
 @click.command("force-version")
-@click.argument("version", type=click.IntRange(1))
+@click.argument("version", type=click.IntRange(1, 9_999))
 @click.pass_obj
 def force_version(desk: Desk, version: int) -> None:
     """LAST RESORT: say what version the schema has, though nothing of it is changed.

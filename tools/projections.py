@@ -158,7 +158,7 @@ def verify_(desk: Desk, names: tuple[str, ...], everything: bool) -> int:
     for verdict in verdicts:
         for table in verdict.tables:
             for difference in table.differences:
-                desk.errors.print(told(difference), markup=False, soft_wrap=True)
+                desk.errors.print(sentence_of(difference), markup=False, soft_wrap=True)
     if not agrees:
         told = "Look at the log itself first: gatebook audit verify. A rebuild takes over what it"
         desk.errors.print(
@@ -198,7 +198,7 @@ def skip(desk: Desk, name: str, position: int) -> None:
     desk.say(f"{name} passes over event {position}.")
 
 
-def told(found: Difference) -> str:
+def sentence_of(found: Difference) -> str:
     """A row that is not what the log says, in words."""
     key = " ".join(_part(part) for part in found.key)
     if found.folded is None:

@@ -136,7 +136,10 @@ def reload(desk: Desk) -> int:
     slots = desk.settings().path("slots")
     pid = _supervisor(slots)
     before = _outcome(slots)["count"]
-    os.kill(pid, signal.SIGHUP)
+    try:
+        os.kill(pid, signal.SIGHUP)
+    except OSError as error:
+        raise Failed(f"the server {pid}: {error.strerror}", UNAVAILABLE) from error
     deadline = time.monotonic() + RELOAD_SECONDS
     while time.monotonic() < deadline:
         told = _outcome(slots)
@@ -154,7 +157,10 @@ def _supervisor(slots: Path) -> int:
         is_free = lock.acquire(0)
         lock.close()
         if not is_free:
-            return int((slots / "supervisor.pid").read_text())
+            pid = int((slots / "supervisor.pid").read_text())
+            if pid < 1:  # a signal to it would be one to many
+                raise ValueError(f"{pid} is no process")
+            return pid
     except (OSError, ValueError) as error:
         raise Failed(f"{slots}: {error}", UNAVAILABLE) from error
     raise Failed("no server runs with this configuration on this machine", UNAVAILABLE)

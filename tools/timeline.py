@@ -20,6 +20,9 @@ Tone = Literal["good", "bad", "change", "quiet"]
 ENDS_SESSIONS: Final = frozenset(
     {"account.deactivated", "account.deleted", "account.erased", "account.tokens_revoked"}
 )
+LOGON, TICKET = 1, 3
+"""Activities of OCSF's Authentication by which somebody is let in."""
+
 METHODS: Final = {
     "password": "Password locked",
     "totp": "One-time codes locked",
@@ -93,7 +96,7 @@ def _tone(event: dict[str, Any]) -> Tone:
     if kind.outcome == "failure" or kind.severity >= 8:
         return "bad"
     if kind.ocsf is AUTHENTICATION:
-        return "good"
+        return "good" if kind.activity in (LOGON, TICKET) else "quiet"
     return "change" if event["category"] in ("account", "access", "credential") else "quiet"
 
 

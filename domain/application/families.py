@@ -12,6 +12,7 @@ from gatebook.domain.application.maced import Maced
 from gatebook.domain.errors import InvalidCredentials, StoreUnavailable
 from gatebook.domain.ports import Claims
 from gatebook.domain.proofs import AAL2
+from gatebook.domain.token import whole
 
 SECOND = 1_000_000
 CLIENT_ID = "gatebook"
@@ -111,8 +112,3 @@ class TokenFamilies:
         return self._app.load(
             signing_keys.STREAM_ID, signing_keys.Ring(), signing_keys.evolve
         ).state
-
-
-def whole(at: int) -> int:
-    """Rounded down to a whole second, as a token itself says it."""
-    return at // SECOND * SECOND

@@ -11,10 +11,11 @@ from gatebook.domain import token
 from gatebook.domain.access import Caller
 from gatebook.domain.application.accounts import Accounts
 from gatebook.domain.application.core import By, Decision, Gatebook, Loaded
-from gatebook.domain.application.families import SECOND, TokenFamilies, whole
+from gatebook.domain.application.families import SECOND, TokenFamilies
 from gatebook.domain.envelope import Entry
 from gatebook.domain.errors import Conflict, InvalidValue, NotFound
 from gatebook.domain.ports import AssertionClaims, Claims
+from gatebook.domain.token import whole
 
 SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+( [\x21\x23-\x5B\x5D-\x7E]+)*", re.ASCII)
 """RFC 6749, section 3.3."""

@@ -6,8 +6,6 @@ from contextlib import AbstractContextManager
 from typing import Any
 from uuid import UUID
 
-import msgspec
-
 from gatebook.domain import attempts
 from gatebook.domain.application.core import HOUR, Decision, Gatebook, Loaded
 from gatebook.domain.attempts import Attempts, Cause, Counter, Failure, Method
@@ -17,11 +15,6 @@ from gatebook.domain.policy import Lockout
 
 NOBODY = uuid8(b"nobody")
 """Stands in for the account of a name that nobody has, so that both take the same path."""
-
-ADDRESSES = 10
-"""From how many addresses break-glass may be locked before it is locked for all."""
-
-UNREACHED = 2**31
 
 MAX_UNKNOWN_AN_HOUR = 1_000
 """Tries at unknown names recorded one by one in an hour; more are counted."""
@@ -34,21 +27,8 @@ class Tries:
         self._app = app
 
     def lockout(self, counter: Counter) -> Lockout:
-        """The lockout policy of a counter.
-
-        Break-glass counts by address first, and for the whole account only far above that: five
-        wrong guesses of a stranger do not lock its owner out. A signature cannot be guessed, so
-        passkeys are counted and never locked.
-        """
-        policy = self._app.policy
-        if counter.method == "passkey":
-            return msgspec.structs.replace(policy.lockout, threshold=UNREACHED)
-        if counter.method != "break-glass":
-            return policy.lockout
-        if counter.scope == "address":
-            return policy.break_glass
-        threshold = policy.break_glass.threshold * ADDRESSES
-        return msgspec.structs.replace(policy.break_glass, threshold=threshold)
+        """The lockout policy of a counter."""
+        return attempts.lockout_of(counter.method, counter.scope, self._app.policy)
 
     def load(self, counter: Counter) -> Loaded[Attempts]:
         """What was tried so far."""

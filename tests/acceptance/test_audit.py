@@ -95,7 +95,7 @@ def test_e57_the_log_is_searched(served):
         if page["next"] is None:
             break
         after = f"&after={page['next']}"
-    assert [e["type"] for e in pages] == types
+    assert [e["type"] for e in pages if e["type"] != "audit.read"] == types
     assert {e["actor"]["type"] for e in served.events(f"{mine}&actor=anonymous")} == {"anonymous"}
     by_himself = served.events(f"{mine}&actor=account:{account['id']}")
     assert {e["actor"]["id"] for e in by_himself} == {account["id"]}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+
 from gatebook.api.routes import ROUTES
 from gatebook.domain.permissions import BUILT_IN, CATALOGUE
 
@@ -131,10 +133,15 @@ def test_e26_an_auditor_reads_everything_and_changes_nothing(served):
             continue
         answer = client.call(route.method, path_of(route), raw=b"" if route.body is None else b"{}")
         if route.method == "GET" and route.need.permission.endswith(".read"):
-            assert answer.status in (200, 404), (route.path, answer.raw)
+            asked = msgspec.structs.fields(route.query) if route.query is not None else ()
+            more = {400} if any(field.required for field in asked) else set()
+            assert answer.status in {200, 404} | more, (route.path, answer.raw)
+        elif route.path == "/v1/audit/exports":
+            assert answer.status == 400, answer.raw  # taking a copy is reading, and recorded
         else:
             assert answer.status == 403, (route.method, route.path)
     assert client.get(f"/v1/audit?account={account['id']}").status == 200
+    assert client.post("/v1/audit/exports", {"format": "jsonl"}).status == 201
 
 
 def test_built_in_roles_are_live_as_the_contract_has_them(served):

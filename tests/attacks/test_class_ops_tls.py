@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import socket
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,9 +14,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.x509.oid import NameOID
 
+from gatebook.api import reload
 from gatebook.store import tls
 from gatebook.store.master_key import write_private_file
-from gatebook.store.settings import ConfigurationError
+from gatebook.store.settings import ConfigurationError, Settings
+from tests.api.served import Deployment
+from tests.attacks.tools import program
 
 Private = (
     ec.EllipticCurvePrivateKey
@@ -81,3 +87,46 @@ def test_a_key_that_the_listener_cannot_use(private: Private, tmp_path: Path) ->
 def test_a_key_that_it_can_use(private: Private, tmp_path: Path) -> None:
     """What certificate authorities give out is taken."""
     assert tls.pair(*written(tmp_path, private)).not_after
+
+
+def test_a_refused_pair_is_tried_again(
+    own: Deployment, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """A renewal that came while the store was away is not forgotten until the next renewal."""
+    written(own.directory, ec.generate_private_key(ec.SECP256R1()))
+    pairs = 'engine = "granian"\ntls_cert = "tls.crt"\ntls_key = "tls.key"\n[store]'
+    own.config.write_text(own.config.read_text().replace("[store]", pairs))
+    settings = Settings.load(own.config, {})
+    monkeypatch.setattr(reload, "LOOK_EVERY", 0.0)
+    listening = socket.create_server(("127.0.0.1", 0))
+    request.addfinalizer(listening.close)
+    reloads = reload.Reloads(own.config, settings, listening, None)
+    request.addfinalizer(reloads.close)
+    assert not reloads.wants_reload()
+    for name in ("tls.crt", "tls.key"):
+        (own.directory / name).unlink()
+    written(own.directory, ec.generate_private_key(ec.SECP256R1()))
+    assert reloads.wants_reload()
+    reloads.refuse("the store was away")
+    assert not reloads.wants_reload()
+    begins = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: begins + reload.AGAIN_EVERY + 1)
+    assert reloads.wants_reload()
+    assert reloads.read() is not None
+    reloads.accept()
+    assert not reloads.wants_reload()
+
+
+def test_doctor_looks_at_the_pair(own: Deployment) -> None:
+    """A key that others can read, and an end that is near, are found before a restart does."""
+    _cert, key = written(own.directory, ec.generate_private_key(ec.SECP256R1()))
+    pairs = 'engine = "granian"\ntls_cert = "tls.crt"\ntls_key = "tls.key"\n[store]'
+    own.config.write_text(own.config.read_text().replace("[store]", pairs))
+    key.chmod(0o644)
+    told = program(own, "doctor")
+    assert told.returncode == 78
+    assert "chmod 600" in told.stdout
+    key.chmod(0o600)
+    told = program(own, "--json", "doctor")
+    (found,) = [one for one in json.loads(told.stdout) if one["check"] == "certificate"]
+    assert (found["state"], found["found"]) == ("wrong", "9 days left")

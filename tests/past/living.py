@@ -108,7 +108,7 @@ class Life:
         self._refresh.append(pair.refresh_token)
 
     def _renew(self) -> None:
-        place = self.dice.randrange(len(self._refresh))
+        place = self.dice.choice(range(len(self._refresh)))
         pair = self.house.sessions.renew(BY, self._refresh[place])
         self.tokens.append(_jti(pair))
         if self.dice.random() < 0.97:

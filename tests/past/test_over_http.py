@@ -260,3 +260,30 @@ def test_an_erased_person_has_a_past_without_a_name(served: Served) -> None:
     held = asked(served, "/v1/audit/access", position=before, limit=500)["items"]
     (mine,) = [one for one in held if one["account_id"] == account["id"]]
     assert (mine["username"], mine["roles"]) == (None, ["viewer"])
+
+
+def test_questions_about_the_past_are_recorded(served: Served) -> None:
+    """Who asked what about whom stands in the log; one's own past is one's own."""
+    about = served.account("viewer")
+    account, auditor = served.signed_in("auditor")
+    head = served.head()
+    explain = f"/v1/audit/explain?account={about['id']}&permission=accounts.read"
+    for path in (
+        "/v1/audit/access",
+        f"/v1/accounts/{about['id']}?position={head}",
+        f"/v1/accounts/{account['id']}?position={head}",
+        explain,
+        explain,
+        f"/v1/audit/diff?from_position={head}",
+    ):
+        assert auditor.get(path).status == 200
+
+    served.head()
+    query = f"/v1/audit?type=audit.read&actor=account:{account['id']}"
+    found = served.admin.get(query).body["items"]
+    assert [(one["data"]["kind"], one["data"]["account_id"]) for one in found] == [
+        ("as-of", None),
+        ("as-of", about["id"]),
+        ("explain", about["id"]),
+        ("diff", None),
+    ]

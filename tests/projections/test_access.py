@@ -9,11 +9,13 @@ import pytest
 from gatebook.domain import account, attempts, role, session, signing_keys, token
 from gatebook.domain.event import Event
 from gatebook.domain.policy import Lockout
+from gatebook.projections import access
 from gatebook.projections.access import ACCESS, fold
 from gatebook.projections.access_tables import ACCOUNTS, SESSIONS, TOKENS
 from gatebook.projections.access_view import AccessView, HeldRole
 from gatebook.projections.changes import DropWhere
 from tests.projections.house import MINUTE, NOON, House, recorded, session_opened
+from tests.wire.samples import ENTRIES
 
 ALICE = UUID(int=1)
 SESSION = UUID(int=2)
@@ -392,3 +394,14 @@ def test_other_events_change_nothing() -> None:
         account_id=ALICE, proofs=("password",), failures_before=0, policy=1
     )
     assert list(ACCESS.fold(recorded(event, stream_id=SESSION))) == []
+
+
+@pytest.mark.parametrize("topic", sorted(ENTRIES))
+def test_no_part_of_the_fold_is_left_out(topic: str) -> None:
+    """Of each kind of event, the whole fold gives what all parts give that look at it."""
+    entry = ENTRIES[topic]
+    found = recorded(entry.event, stream_id=entry.originator_id)
+
+    assert list(ACCESS.fold(found)) == [
+        change for part, _takes in access.PARTS for change in part(found)
+    ]
