@@ -22,10 +22,14 @@ from gatebook.api.tracing import tracing
 from gatebook.projections.errors import FoldFailed
 from gatebook.store import tls
 from gatebook.store.house import open_house
+from gatebook.store.opening import refusal
 from gatebook.store.setting_checks import split_address
-from gatebook.store.settings import ConfigurationError, Settings
+from gatebook.store.settings import ConfigurationError, Settings, StoreAway
 
 REFUSED: Final = 78
+UNAVAILABLE: Final = 3
+"""The store is away: whoever starts services, starts this one again."""
+
 BACKLOG: Final = 1024
 DESCRIPTORS: Final = 65_536
 """What is asked for, as far as the hard limit goes: a shell's soft limit is often 1024."""
@@ -45,8 +49,9 @@ _log = logging.getLogger("gatebook.server")
 def serve(config: str | Path) -> int:
     """Serves until SIGTERM. Returns the exit code.
 
-    Whatever stands in the way of serving is one line on standard error and code 78, before
-    anything listens. Prints one line with the address when the first worker accepts.
+    Whatever stands in the way of serving is one line on standard error and code 78, or 3 when the
+    store is away, before anything listens. Prints one line with the address when the first worker
+    accepts.
     """
     _raise_descriptors()
     os.umask(0o077)  # its children have it from here, whichever library makes a file
@@ -55,14 +60,14 @@ def serve(config: str | Path) -> int:
         _prepare(settings)
         listening = _bind("listen", settings.server.listen)
     except ConfigurationError as error:
-        return _refuse(str(error))
+        return _refuse(error)
     management: socket.socket | None = None
     if settings.server.management_listen:
         try:
             management = _bind("management_listen", settings.server.management_listen)
         except ConfigurationError as error:
             listening.close()
-            return _refuse(str(error))
+            return _refuse(error)
     logs.configure()
     share(settings.path("slots") / "metrics")
     if settings.breakglass.enabled:
@@ -71,9 +76,8 @@ def serve(config: str | Path) -> int:
         _log.warning("outbound", extra={"fields": {"reason": LOOPBACK_IS_ALLOWED}})
     notices = Notices()
     reloads = Reloads(Path(config).resolve(), settings, listening, management)
-    scheme = "https" if settings.server.tls_cert else "http"
     try:
-        serving = f"gatebook: serving on {scheme}://{address(listening)}\n"
+        serving = f"gatebook: serving on {settings.server.scheme}://{address(listening)}\n"
         return Supervisor(reloads, notices).run(lambda: _tell(serving))
     finally:
         reloads.close()
@@ -98,23 +102,33 @@ def _prepare(settings: Settings) -> None:
         house.prepare()
         record_certificate(house, settings)
     except (PersistenceError, FoldFailed, OSError) as error:
-        raise ConfigurationError(f"the store cannot be made ready: {error}") from error
+        raise refusal(error, "the store cannot be made ready: ") from error
     finally:
         house.close()
 
 
-def _bind(key: str, listen: str) -> socket.socket:
+def bound(key: str, listen: str) -> socket.socket:
+    """A socket at an address, which nobody reaches yet. Raises ConfigurationError naming `key`."""
     host, port = split_address(listen)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
-        listening.listen(BACKLOG)
     except (OSError, TypeError, UnicodeError) as error:
         listening.close()
         said = getattr(error, "strerror", None) or str(error)
         raise ConfigurationError(f"[server] {key} {listen!r}: {said}") from error
+    return listening
+
+
+def _bind(key: str, listen: str) -> socket.socket:
+    listening = bound(key, listen)
+    try:
+        listening.listen(BACKLOG)
+    except OSError as error:
+        listening.close()
+        raise ConfigurationError(f"[server] {key} {listen!r}: {error.strerror}") from error
     return listening
 
 
@@ -131,7 +145,7 @@ def _tell(line: str) -> None:
     sys.stdout.flush()
 
 
-def _refuse(reason: str) -> int:
-    line = " ".join(reason.split())
+def _refuse(error: ConfigurationError) -> int:
+    line = " ".join(str(error).split())
     sys.stderr.write(f"gatebook: {line}\n")
-    return REFUSED
+    return UNAVAILABLE if isinstance(error, StoreAway) else REFUSED

@@ -14,7 +14,8 @@ from gatebook.store.settings import Settings
 class Site(msgspec.Struct, frozen=True):
     """The addresses and limits of this server, and what is shared by its threads.
 
-    `base_url` has no slash at its end. `problem_base` begins the type URIs of problems.
+    `base_url` has no slash at its end. `problem_base` begins the type URIs of problems. `secure`:
+    browsers come by https, whatever this listener speaks.
     `stopping` is set when the process is asked to end, so that long polls end early. `operator`
     is the user at the command line when there is no listener: then nobody is asked for a token.
     """
@@ -43,9 +44,9 @@ def site_of(
     server = settings.server
     public_url = server.public_url.rstrip("/")
     return Site(
-        base_url=public_url or f"{'https' if server.tls_cert else 'http'}://{address}",
+        base_url=public_url or f"{server.scheme}://{address}",
         problem_base=f"{public_url}/problems/" if public_url else "urn:gatebook:api/problems/",
-        secure=bool(server.tls_cert) or server.behind_tls_proxy,
+        secure=server.is_secure,
         trusted_proxies=tuple(ip_network(one, strict=False) for one in server.trusted_proxies),
         max_body=int(server.max_body),
         waiters=threading.BoundedSemaphore(max(1, threads // 4)),

@@ -9,6 +9,7 @@
 #   /srv/gatebook 0750    configuration, passphrase, log, keyring; belongs to gatebook:gatebook
 #   /usr/local/bin        `gatebook`, which runs as that user
 set -eu
+umask 022  # a hardened root's would keep the service's user out of the program
 
 here=$(cd "$(dirname "$0")" && pwd)
 dry=
@@ -19,25 +20,22 @@ user=gatebook
 
 say() { printf '%s\n' "$*"; }
 fail() { printf 'install.sh: %s\n' "$*" >&2; exit 1; }
+misused() { printf 'install.sh: %s\n' "$*" >&2; exit 2; }
 run() { if [ -n "$dry" ]; then say "would run: $*"; else "$@"; fi; }
 
 while [ $# -gt 0 ]; do
     case $1 in
     --dry-run) dry=yes ;;
-    --wheel) [ $# -gt 1 ] || fail "--wheel needs a file"; wheel=$2; shift ;;
-    --root) [ $# -gt 1 ] || fail "--root needs a directory"; root=$2; shift ;;
+    --wheel) [ $# -gt 1 ] || misused "--wheel needs a file"; wheel=$2; shift ;;
+    --root) [ $# -gt 1 ] || misused "--root needs a directory"; root=$2; shift ;;
     -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
-    *) fail "unknown option $1; see --help" ;;
+    *) misused "unknown option $1; see --help" ;;
     esac
     shift
 done
 
 [ -e "$wheel" ] || fail "there is no $wheel"
 [ -n "$root" ] || [ -n "$dry" ] || [ "$(id -u)" = 0 ] || fail "run as root, or with --root DIR"
-python=$(command -v python3) || fail "python3 is needed: apt-get install python3 python3-venv"
-"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || fail "Python 3.11 or later is needed"
-"$python" -c 'import venv, ensurepip' 2>/dev/null || fail "apt-get install python3-venv"
-
 # --- the user, unless the files go to another root
 
 if [ -z "$root" ]; then
@@ -47,12 +45,43 @@ if [ -z "$root" ]; then
             --shell /usr/sbin/nologin "$user"
 fi
 
+# --- a Python that this user can run
+
+# place_of PYTHON: where it truly is; behind a venv's link or a shim may be somebody's home
+place_of() {
+    "$1" -c 'import os, sys; print(os.path.realpath(getattr(sys, "_base_executable", sys.executable)))'
+}
+
+# why_not PYTHON: says why it cannot be the service's; nothing if it can
+why_not() {
+    "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
+        { say "is not 3.11 or later"; return; }
+    "$1" -c 'import venv, ensurepip' 2>/dev/null || { say "has no venv: apt-get install python3-venv"; return; }
+    [ -z "$root" ] || return 0
+    case $(place_of "$1") in
+    /root/* | /home/* | /run/user/*) say "is in a home, which the unit hides from the service" ;;
+    *) [ -n "$dry" ] || runuser -u "$user" -- "$(place_of "$1")" -c '' 2>/dev/null ||
+        say "cannot be run by the user $user" ;;
+    esac
+}
+
+python=
+refused=
+for name in python3 /usr/bin/python3 /usr/local/bin/python3 python3.13 python3.12 python3.11; do
+    found=$(command -v "$name") || continue
+    reason=$(why_not "$found")
+    if [ -z "$reason" ]; then python=$found; break; fi
+    refused="$refused
+  $found $reason"
+done
+[ -n "$python" ] || fail "no python3 for the service; apt-get install python3 python3-venv$refused"
+
 own() { [ -n "$root" ] || run chown "$user:$user" "$@"; }
 
 # copy MODE FILE TARGET: what belongs to the release, replaced each time
 copy() {
     if [ -e "$3" ] && cmp -s "$2" "$3"; then return 0; fi
-    say "writing $3"
+    [ -n "$dry" ] || say "writing $3"
     run install -D -m "$1" "$2" "$3"
 }
 
@@ -69,10 +98,13 @@ put() {
         mv -fT -- "$2.part" "$2"' sh "$1" "$2"
 }
 
-# keep MODE FILE TARGET: what belongs to the operator, never replaced
+# keep MODE FILE TARGET FORMER: what belongs to the operator, never replaced. FORMER is the example
+# of the release before: one that did not change is not put beside it again.
 keep() {
     if [ ! -e "$3" ]; then
         put "$1" "$3" <"$2"
+    elif cmp -s "$2" "$4"; then
+        return 0
     elif ! as_user cmp -s - "$3" <"$2" && ! as_user cmp -s - "$3.new" <"$2"; then
         put "$1" "$3.new" <"$2"
     fi
@@ -81,7 +113,23 @@ keep() {
 # --- the program
 
 run install -d -m 0755 "$root/opt/gatebook" "$root/opt/gatebook/libexec"
-[ -x "$root/opt/gatebook/bin/python" ] || run "$python" -m venv "$root/opt/gatebook"
+own_python=$root/opt/gatebook/bin/python
+if [ ! -e "$own_python" ] && [ ! -h "$own_python" ]; then
+    run "$python" -m venv "$root/opt/gatebook"
+elif [ -n "$(why_not "$own_python")" ]; then
+    say "$own_python $(why_not "$own_python"): made anew"
+    run "$python" -m venv --clear "$root/opt/gatebook"
+fi
+source=
+if [ -d "$wheel" ] && [ -z "$dry" ]; then
+    # Built elsewhere: a build leaves files behind, and here they would be root's.
+    source=$(mktemp -d)
+    trap 'rm -rf "$source"' EXIT
+    for part in pyproject.toml setup.cfg README.md LICENSE domain projections api store tools dist; do
+        cp -R "$wheel/$part" "$source/$part"
+    done
+    wheel=$source
+fi
 if [ -f "$lock" ]; then
     run "$root/opt/gatebook/bin/python" -m pip install -q --disable-pip-version-check \
         --require-hashes -r "$lock"
@@ -94,6 +142,7 @@ copy 0755 "$here/backup" "$root/opt/gatebook/libexec/backup"
 copy 0755 "$here/gatebook.sh" "$root/usr/local/bin/gatebook"
 copy 0644 "$here/gatebook.1" "$root/usr/local/share/man/man1/gatebook.1"
 copy 0644 "$here/credential.conf" "$root/usr/local/share/gatebook/credential.conf"
+example=$root/usr/local/share/gatebook/gatebook.toml
 for unit in gatebook.service gatebook-backup.service gatebook-backup.timer; do
     copy 0644 "$here/$unit" "$root/usr/local/lib/systemd/system/$unit"
 done
@@ -104,7 +153,8 @@ if [ ! -d "$root/srv/gatebook" ]; then
     run install -d -m 0750 "$root/srv/gatebook"
     own "$root/srv/gatebook"
 fi
-keep 0640 "$here/gatebook.toml" "$root/srv/gatebook/gatebook.toml"
+keep 0640 "$here/gatebook.toml" "$root/srv/gatebook/gatebook.toml" "$example"
+copy 0644 "$here/gatebook.toml" "$example"
 passphrase=$root/srv/gatebook/passphrase
 if [ ! -e "$passphrase" ] && [ ! -e "$root/srv/gatebook/gatebook.keys.db" ]; then
     secret=$("$python" -c 'import secrets; print(secrets.token_urlsafe(32))')
@@ -113,12 +163,24 @@ fi
 
 if [ -z "$root" ] && [ -d /run/systemd/system ]; then run systemctl daemon-reload; fi
 
+if [ -n "$dry" ]; then
+    say "Nothing was changed."
+    exit 0
+fi
+if [ -z "$root" ]; then
+    said=$(runuser -u "$user" -- /opt/gatebook/bin/gatebook --version 2>&1) ||
+        fail "the user $user cannot run /opt/gatebook/bin/gatebook: $said
+Look at the modes from / to there, and at the Python behind it: $(place_of "$own_python")"
+    say "$said"
+fi
+
 cat <<EOF
 Installed. Next:
   1. Edit /srv/gatebook/gatebook.toml: public_url, and [store] for PostgreSQL.
   2. gatebook init
   3. gatebook account create --username NAME --admin
   4. systemctl enable --now gatebook.service gatebook-backup.timer
-  5. gatebook key escrow --shares 5 --threshold 3 --out DIR, and give the shares to five people:
-     without the passphrase or three of them the keyring stays shut for ever.
+  5. gatebook key escrow --shares 5 --threshold 3 --out /srv/gatebook/shares, give the shares to
+     five people and remove that directory: without the passphrase or three of them the keyring
+     stays shut for ever.
 EOF

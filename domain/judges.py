@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from gatebook.domain import decisions_access, decisions_credentials, decisions_sessions
+from gatebook.domain import (
+    decisions_access,
+    decisions_credentials,
+    decisions_guesses,
+    decisions_sessions,
+)
 from gatebook.domain.decisions import Before, Judge, Redecided, redecide
 from gatebook.domain.envelope import Recorded
 from gatebook.domain.event import Event
 
 JUDGES: Final[dict[type[Event], Judge]] = {
     **decisions_access.JUDGES,
+    **decisions_guesses.JUDGES,
     **decisions_sessions.JUDGES,
     **decisions_credentials.JUDGES,
 }

@@ -34,6 +34,7 @@ class MappingsPart:
         identity.IdentityGroupsChanged,
         identity.IdentityUnlinked,
         federation.FederatedLoginCompleted,
+        federation.FederatedLoginFailed,
     )
 
     def __init__(self, proposed: Iterable[MappingProposal], holders: Holders) -> None:
@@ -59,6 +60,8 @@ class MappingsPart:
                     self._groups.pop((event.account_id, event.provider_id), None)
                 case federation.FederatedLoginCompleted() as event if reporting:
                     found += self._signed_in(recorded, event)
+                case federation.FederatedLoginFailed(reason="unmapped_groups") if reporting:
+                    found += self._refused(recorded, recorded.event)
                 case _:
                     pass
         return found
@@ -77,7 +80,7 @@ class MappingsPart:
             return
         groups = self._groups.get((event.account_id, event.provider_id))
         if groups is None:
-            yield _finding("mappings", recorded, "groups-unknown", event.account_id, {})
+            yield _groups_unknown(recorded, event.account_id, "signed in")
             return
         at = recorded.metadata.at
         kept = {
@@ -98,6 +101,14 @@ class MappingsPart:
         moved["lost"] = ", ".join(sorted(before - after))
         what: What = "other-roles" if after or kept else "sign-in-refused"
         yield _finding("mappings", recorded, what, event.account_id, moved)
+
+    def _refused(
+        self, recorded: Recorded, event: federation.FederatedLoginFailed
+    ) -> Iterator[Finding]:
+        """With which groups somebody came who was refused for want of a role is not recorded."""
+        added = {one for one in self._added if one[0] == event.provider_id}
+        if added - set(self._mapped.values()):
+            yield _groups_unknown(recorded, event.account_id, "refused")
 
     def _source(self, account_id: UUID, name: str) -> str:
         return self._holders.account(account_id).grants[name].source
@@ -185,6 +196,12 @@ class MfaPart:
             if concerned := held & roles:
                 said = {"roles": ", ".join(sorted(concerned))}
                 yield _finding("mfa", recorded, what, event.account_id, said)
+
+
+def _groups_unknown(recorded: Recorded, account_id: UUID | None, ended: str) -> Finding:
+    at, position = recorded.metadata.at, recorded.position
+    said = {"sign-in": ended}
+    return Finding("mappings", "groups-unknown", "unknown", position, at, account_id, said)
 
 
 def _finding(

@@ -40,7 +40,7 @@ from gatebook.store.master_key import (
 )
 from gatebook.store.names import PrecisNames
 from gatebook.store.oidc import Relying
-from gatebook.store.opening import check_log_exists, open_keys, open_log
+from gatebook.store.opening import check_log_exists, open_keys, open_log, refusal
 from gatebook.store.outbound import Outbound
 from gatebook.store.passwords import Argon2, Blocklist, Password
 from gatebook.store.pre_login import PreLogins
@@ -259,21 +259,22 @@ class House(Commands):
 def open_house(settings: Settings, *, create: bool = False) -> House:
     """Opens keyring and log, both or neither. `create` makes what is missing.
 
-    Raises ConfigurationError with one line that names the cause and the mend.
+    Raises ConfigurationError with one line that names the cause and the mend; StoreAway when it may
+    go by itself.
     """
     keep_to_itself()
-    if create:
-        # The log and its keyring come to be together; the log is opened for good below.
-        open_log(settings.store_url, decode=_unread, now=SystemClock().now, create=True).close()
     table: KeyTable | None = None
     try:
+        if create:
+            # The log and its keyring come to be together; the log is opened for good below.
+            open_log(settings.store_url, decode=_unread, now=SystemClock().now, create=True).close()
         check_log_exists(settings.store_url)
         table = open_keys(settings.store_url)
         return House(settings, table)
     except (StoreRefused, PersistenceError, OSError) as error:
         if table is not None:
             table.close()
-        raise ConfigurationError(str(error)) from error
+        raise refusal(error) from error
     except ConfigurationError:
         if table is not None:
             table.close()

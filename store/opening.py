@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
+from typing import Final
+
+from eventsourcing.persistence import OperationalError
 
 from gatebook.projections.ports import InlineFold
 from gatebook.store import log_schema, postgres_schema, sqlite
-from gatebook.store.faults import StoreMissing, StoreRefused
+from gatebook.store.faults import StoreMissing, StoreOverwritten, StoreRefused
 from gatebook.store.keyring_table import KeyTable, SqliteKeyTable, create_keys_file
 from gatebook.store.log import Log
 from gatebook.store.log_reader import Decode
 from gatebook.store.postgres import PostgresLog
 from gatebook.store.postgres_connection import Address
 from gatebook.store.postgres_keys import PostgresKeyTable
+from gatebook.store.settings import ConfigurationError, StoreAway
 from gatebook.store.sqlite import SqliteLog
 
 SQLITE = "sqlite:///"
 POSTGRESQL = ("postgresql://", "postgres://")
+
+_PASSING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
 
 
 def open_log(
@@ -86,3 +93,13 @@ def sqlite_path(url: str) -> str:
     if not os.path.isabs(path):
         raise StoreRefused(f"the path of the store must be absolute, not {path}")
     return path
+
+
+def refusal(error: Exception, what: str = "") -> ConfigurationError:
+    """What a store's failure means to whoever wants to start: it is away, or it is the wrong one.
+
+    `what` stands before the failure's own words.
+    """
+    is_away = isinstance(error, OperationalError) and not isinstance(error, StoreOverwritten)
+    is_away = is_away or (isinstance(error, OSError) and error.errno in _PASSING)
+    return (StoreAway if is_away else ConfigurationError)(f"{what}{error}")

@@ -65,8 +65,6 @@ def _check_server(server: Server) -> list[str]:
         problems.append(
             "[server] trusted_proxies needs engine waitress: granian faces the network itself"
         )
-    if server.public_url and not _is_base(server.public_url):
-        problems.append("[server] public_url is like https://auth.example.org, without a query")
     if bool(server.tls_cert) != bool(server.tls_key):
         problems.append("[server] tls_cert and tls_key come together; one is missing")
     elif server.tls_cert and server.engine == "waitress":
@@ -93,18 +91,36 @@ def _check_server(server: Server) -> list[str]:
             ipaddress.ip_network(proxy, strict=False)
         except ValueError:
             problems.append(f"[server] trusted_proxies: {proxy!r} is no address or network")
-    return problems
+    return problems + _check_public_url(server)
+
+
+def _check_public_url(server: Server) -> list[str]:
+    url = server.public_url
+    if url and not _is_base(url):
+        return ["[server] public_url is like https://auth.example.org, without a path or a query"]
+    if url.startswith("http://") and server.is_secure:
+        return ["[server] public_url is http, though TLS is spoken: write https://"]
+    try:
+        is_reached = not is_loopback(split_address(server.listen)[0])
+    except ValueError:
+        return []
+    if is_reached and not url:
+        # Else the issuer of tokens and the links would name the address that is listened on.
+        return [f"[server] listen {server.listen} is reached from outside: public_url is missing"]
+    return []
 
 
 def _is_base(url: str) -> bool:
-    """Whether links, the issuer and the origin of passkeys can be made from a URL."""
+    """Whether links, the issuer, pages and the origin of passkeys can be made from a URL."""
     try:
         split = urlsplit(url)
         port_is_good = split.port != 0
     except ValueError:
         return False
     plain = url.isascii() and url.isprintable() and not set(' \\@?#"<>') & set(url)
-    return plain and port_is_good and split.scheme in ("http", "https") and bool(split.hostname)
+    has_path = split.path not in ("", "/")
+    named = split.scheme in ("http", "https") and bool(split.hostname)
+    return plain and port_is_good and named and not has_path
 
 
 def _check_break_glass(settings: BreakGlass) -> list[str]:

@@ -49,6 +49,17 @@ class Server(Section, frozen=True):
     tls_key: str = ""
     max_body: Size = Size(64 * 2**10)
 
+    @property
+    def scheme(self) -> str:
+        """What the listener itself speaks."""
+        return "https" if self.tls_cert else "http"
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether browsers come by https: to the listener, or to a proxy before it."""
+        by_https = self.public_url.startswith("https://")
+        return by_https or bool(self.tls_cert) or self.behind_tls_proxy
+
 
 class Store(Section, frozen=True):
     """Where the log is. A SQLite path is relative to the configuration file."""

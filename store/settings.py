@@ -50,6 +50,10 @@ class ConfigurationError(Exception):
     """The configuration cannot be used. The message is one line and names the key."""
 
 
+class StoreAway(ConfigurationError):
+    """The store cannot be used now. Later the same configuration may do."""
+
+
 class Settings(Section, frozen=True):
     """All of it. `directory` is where the file stands; relative paths are taken from there."""
 
@@ -88,7 +92,7 @@ class Settings(Section, frozen=True):
         try:
             settings = msgspec.convert(table, Settings, strict=True, dec_hook=_decode)
         except msgspec.ValidationError as error:
-            raise ConfigurationError(f"{file}: {_one_line(error)}") from error
+            raise ConfigurationError(f"{file}: {one_line(error)}") from error
         for problem in problems_of(settings):
             raise ConfigurationError(f"{file}: {problem}")
         if len(settings.dumped()) > LARGEST:
@@ -155,7 +159,8 @@ class Settings(Section, frozen=True):
     @property
     def public_url(self) -> str:
         """What people reach this service under, without a slash at its end."""
-        return (self.server.public_url or f"http://{self.server.listen}").rstrip("/")
+        server = self.server
+        return (server.public_url or f"{server.scheme}://{server.listen}").rstrip("/")
 
     @property
     def issuer(self) -> str:
@@ -222,7 +227,8 @@ def _value(name: str, text: str, kind: Any) -> Any:
         raise ConfigurationError(f"environment: {name} holds no TOML value{hint}") from error
 
 
-def _one_line(error: msgspec.ValidationError) -> str:
+def one_line(error: msgspec.ValidationError) -> str:
+    """What is wrong with a file, and where in it."""
     message, _, where = str(error).partition(" - at `$")
     place = where.rstrip("`").lstrip(".")
     message = message.replace("Object contains unknown field", "unknown key")

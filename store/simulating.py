@@ -109,5 +109,3 @@ def _parts(proposal: Proposal, holders: Holders, source_of: SourceOf) -> Iterato
         yield PasswordsPart(proposal.password_max_age)
     if proposal.mfa_required_for is not None:
         yield MfaPart(proposal.mfa_required_for, holders)
-
-

@@ -10,6 +10,7 @@ import click
 from gatebook.tools.audit_export import export
 from gatebook.tools.audit_past import as_of, diff, explain
 from gatebook.tools.audit_replay import replay_
+from gatebook.tools.audit_simulate import simulate
 from gatebook.tools.audit_timeline import timeline
 from gatebook.tools.audit_verify import verify_
 from gatebook.tools.checkpoints import checkpoint, witness
@@ -32,6 +33,7 @@ audit.add_command(explain)
 audit.add_command(export)
 audit.add_command(timeline)
 audit.add_command(replay_)
+audit.add_command(simulate)
 
 
 @audit.command()

@@ -21,7 +21,7 @@ HELD = ("username", "account_id", "type", "status", "roles")
 @click.option("--role", help="Only who held this role.")
 @click.option("--permission", help="Only who held this permission.")
 @click.option("--session", "session_id", metavar="ID", help="What a session was worth.")
-@click.option("--token", "jti", metavar="JTI", help="What an access token was worth.")
+@click.option("--jti", metavar="JTI", help="What an access token was worth.")
 @click.option("--provider", "provider_id", metavar="ID", help="How a provider was configured.")
 @click.option("--roles", "roles_too", is_flag=True, help="What each role stood for.")
 @click.pass_obj

@@ -22,7 +22,7 @@ from gatebook.store.tree_accept import NothingToAccept, accept, pending
 from gatebook.store.tree_heads import witness_conflict
 from gatebook.store.witness import Witness, WitnessDamaged, all_notes
 from gatebook.store.witnesses import witnesses_of
-from gatebook.tools.desk import Desk, Failed, local_user
+from gatebook.tools.desk import Desk, Failed, local_user, refused_file
 
 SHOWN = ("witness", "heads", "newest", "written", "verdict")
 
@@ -133,7 +133,7 @@ def _append(path: Path, note: str) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise Failed(f"{path}: {error.strerror}") from error
+        raise refused_file(error) from error
 
 
 def _time(seconds: float) -> str:

@@ -7,27 +7,28 @@ So both do the same, check the same and record the same.
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import click
 import httpx
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from gatebook.api.local import local_client
 from gatebook.store.house import House, open_house
 from gatebook.store.setting_checks import is_loopback
 from gatebook.store.settings import Settings
+from gatebook.tools.cells import cell, dig
+from gatebook.tools.cells import plain as plain
+from gatebook.tools.cells import rfc3339 as rfc3339
+from gatebook.tools.invoker import denied, remote, session_file
+from gatebook.tools.invoker import local_user as local_user
 
 DONE, REFUSED, USAGE, UNAVAILABLE, CONFIGURATION = 0, 1, 2, 3, 78
 TOKEN_VARIABLE = "GATEBOOK_TOKEN"  # noqa: S105 - the name of a variable
@@ -89,7 +90,7 @@ class Desk:
         if self.server is not None:
             headers = {"Authorization": f"Bearer {self.token()}"}
             server = self.checked_server()
-            with httpx.Client(base_url=server, headers=headers, timeout=60) as client:
+            with remote(server, headers) as client:
                 yield Api(client)
             return
         with self.house() as house, local_client(house, local_user(), _words()) as client:
@@ -141,9 +142,9 @@ class Desk:
         for name, held in rows if rows is not None else value.items():
             if isinstance(held, dict) and held:
                 for part, one in held.items():
-                    table.add_row(f"{name}.{part}", _cell(one))
+                    table.add_row(f"{name}.{part}", cell(one))
             else:
-                table.add_row(name, _cell(held))
+                table.add_row(name, cell(held))
         self._print(table)
 
     def table(self, items: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
@@ -155,7 +156,7 @@ class Desk:
         for column in columns:
             table.add_column(column.replace("_", " "), overflow="fold")
         for item in items:
-            table.add_row(*(_cell(_dig(item, column)) for column in columns))
+            table.add_row(*(cell(dig(item, column)) for column in columns))
         self._print(table)
         if not items:
             self.say("(nothing)")
@@ -198,7 +199,7 @@ class Api:
         try:
             answer = self._client.get(path)
         except httpx.TransportError as error:
-            raise Failed(f"cannot reach the server: {error}", UNAVAILABLE) from error
+            raise _unreached(error) from error
         if answer.is_success:
             return answer.content
         raise _failure(answer)
@@ -209,7 +210,7 @@ class Api:
         try:
             answer = self._client.request(method, path, json=body, params=given)
         except httpx.TransportError as error:
-            raise Failed(f"cannot reach the server: {error}", UNAVAILABLE) from error
+            raise _unreached(error) from error
         if answer.is_success:
             return answer.json() if answer.content else None
         raise _failure(answer)
@@ -247,20 +248,6 @@ def check_id(given: str, thing: str, where: str) -> None:
         raise Failed(f"say the {thing}'s id, as `{where}` shows it", USAGE)
 
 
-def local_user() -> str:
-    """The operating-system user, as the log names him."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())
-
-
-def session_file() -> Path:
-    """Where `gatebook login` keeps its tokens, readable by their owner only."""
-    base = os.environ.get("XDG_STATE_HOME")  # noqa: TID251 - the XDG base directory
-    return (Path(base) if base else Path.home() / ".local" / "state") / "gatebook" / "session.json"
-
-
 def read_secret(
     prompt: str, *, from_stdin: bool, confirm: bool = False, option: str = "--password-stdin"
 ) -> str:
@@ -282,6 +269,19 @@ def _words() -> str:
     return context.command_path.partition(" ")[2] if context is not None else ""
 
 
+def _unreached(error: httpx.TransportError) -> Failed:
+    said = str(error)
+    if "CERTIFICATE_VERIFY_FAILED" in said:
+        said += "; SSL_CERT_FILE=FILE names a certificate to trust"
+    return Failed(f"cannot reach the server: {said}", UNAVAILABLE)
+
+
+def refused_file(error: OSError) -> Failed:
+    """What an operator is told of a file that cannot be read or written here."""
+    named = error.filename2 or error.filename
+    return Failed(plain(f"{named}: {error.strerror}{denied(error)}"))
+
+
 def _failure(answer: httpx.Response) -> Failed:
     problem: dict[str, Any] = {}
     try:
@@ -295,37 +295,3 @@ def _failure(answer: httpx.Response) -> Failed:
     detail = plain(detail)
     code = UNAVAILABLE if answer.status_code in (429, 503) else REFUSED
     return Failed(f"{detail or answer.reason_phrase} [{answer.status_code}]", code, problem)
-
-
-def _dig(item: dict[str, Any], path: str) -> Any:
-    value: Any = item
-    for part in path.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return value
-
-
-def _cell(value: Any) -> Text:
-    """A value as a cell: never markup, never a control character."""
-    return Text(plain(_shown(value)))
-
-
-def rfc3339(at: int) -> str:
-    """An instant in microseconds since the epoch, to the second."""
-    return datetime.fromtimestamp(at // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def plain(text: str) -> str:
-    """What somebody else wrote must not steer the terminal."""
-    return "".join(one if one.isprintable() else "\ufffd" for one in text)
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, list):
-        return ", ".join(_shown(one) for one in value) or "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, dict):
-        return " ".join(f"{name}={_shown(held)}" for name, held in value.items())
-    return str(value)

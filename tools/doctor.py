@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,12 +15,12 @@ from gatebook.projections import engine
 from gatebook.projections.audit import AuditFilter, AuditView
 from gatebook.projections.checked import checked
 from gatebook.projections.registry import PROJECTIONS
-from gatebook.store import tls
 from gatebook.store.house import House, open_house
 from gatebook.store.passwords import Password
-from gatebook.store.settings import ConfigurationError, Settings
-from gatebook.tools import doctor_evidence, doctor_providers
-from gatebook.tools.desk import CONFIGURATION, Desk
+from gatebook.store.master_record import KeyringDamaged, WrongMasterKey
+from gatebook.store.settings import ConfigurationError, Settings, StoreAway
+from gatebook.tools import doctor_evidence, doctor_providers, doctor_start
+from gatebook.tools.desk import CONFIGURATION, UNAVAILABLE, Desk
 
 Finding = dict[str, Any]
 
@@ -29,8 +28,6 @@ RECENT = 30 * 86_400 * 1_000_000
 """Microseconds."""
 
 MANY = 10_000
-
-ENDING_DAYS = 14
 
 
 @click.command()
@@ -43,23 +40,29 @@ def doctor(desk: Desk) -> int:
         desk.show(findings)
     else:
         desk.table(findings, ("check", "state", "found", "mend"))
-    if any(one["state"] == "cannot start" for one in findings):
-        return CONFIGURATION
-    return 1 if any(one["state"] == "wrong" for one in findings) else 0
+    states = {one["state"] for one in findings}
+    for state, code in (("cannot start", CONFIGURATION), ("unavailable", UNAVAILABLE)):
+        if state in states:
+            return code
+    return 1 if "wrong" in states else 0
 
 
 def _check(desk: Desk) -> Iterator[Finding]:
     try:
         settings = desk.settings()
     except ConfigurationError as error:
-        yield _finding("configuration", "cannot start", str(error), "Mend that line.")
+        is_there = Path(desk.config).exists()
+        mend = "Mend that line." if is_there else "Say --config FILE, or run: gatebook init"
+        yield _finding("configuration", "cannot start", str(error), mend)
         return
     yield _finding("configuration", "good", desk.config)
-    yield from _files(Path(desk.config), settings)
+    for outcome in doctor_start.checked(Path(desk.config), settings):
+        yield _finding(*outcome)
     try:
         house = open_house(settings)
     except ConfigurationError as error:
-        yield _finding("log and keyring", "cannot start", str(error), "See the message.")
+        state = "unavailable" if isinstance(error, StoreAway) else "cannot start"
+        yield _finding("log and keyring", state, str(error), _way_back(error))
         return
     try:
         yield _log(house)
@@ -69,7 +72,6 @@ def _check(desk: Desk) -> Iterator[Finding]:
         yield _administrators(house)
         yield from _signing(house)
         yield _hashing(house)
-        yield from _certificate(house)
         yield _passkeys(settings)
         yield _break_glass(house)
         for outcome in doctor_providers.checked(house):
@@ -78,35 +80,19 @@ def _check(desk: Desk) -> Iterator[Finding]:
         house.close()
 
 
-def _files(config: Path, settings: Settings) -> Iterator[Finding]:
-    # Others may read the configuration unless a password stands in it; nobody may write it.
-    yield _file(config, 0o077 if "@" in settings.store.url else 0o022)
-    source = settings.master_key
-    named = (source.key_file, source.passphrase_file, settings.server.tls_key)
-    private = [settings.path(name) for name in named if name]
-    if settings.store_url.startswith("sqlite:///"):
-        database = Path(settings.store_url.removeprefix("sqlite:///"))
-        private += [database, database.with_suffix(".keys.db")]
-    for path in private:
-        yield _file(path, 0o077)
-
-
-def _file(path: Path, forbidden: int) -> Finding:
-    try:
-        found = path.stat()
-    except OSError as error:
-        return _finding(str(path), "wrong", str(error.strerror), "Restore it from its backup.")
-    mode = stat.S_IMODE(found.st_mode)
-    if mode & forbidden:
-        return _finding(str(path), "wrong", f"mode {mode:04o}", f"chmod 600 {path}")
-    if found.st_uid != os.geteuid():
-        return _finding(
-            str(path),
-            "wrong",
-            f"belongs to user {found.st_uid}, this is user {os.geteuid()}",
-            f"chown {os.geteuid()} {path}, or run as its owner",
-        )
-    return _finding(str(path), "good", f"mode {mode:04o}")
+def _way_back(error: ConfigurationError) -> str:
+    """What opens the store again."""
+    match error:
+        case StoreAway():
+            return (
+                "Start the database, make room, or mend the rights; [store] url says where it is."
+            )
+        case WrongMasterKey():
+            return "Set [master_key] to what this store was made with; nothing was changed."
+        case KeyringDamaged():
+            return "Restore the keyring's backup."
+        case _:
+            return "RUNBOOK, When something is wrong"
 
 
 def _log(house: House) -> Finding:
@@ -134,8 +120,17 @@ def _read_models(house: House) -> Iterator[Finding]:
         elif one.ready:
             yield _finding(f"read model {one.name}", "good", found)
         else:
-            mend = f"gatebook projection rebuild {one.name}"
-            yield _finding(f"read model {one.name}", "wrong", one.error or found, mend)
+            yield _finding(f"read model {one.name}", "wrong", one.error or found, _mend_of(one))
+
+
+def _mend_of(one: engine.ProjectionStatus) -> str:
+    """A rebuild would halt at the same event, and where a newer program is at work, end it."""
+    if one.error_position is not None:
+        resume = f"gatebook projection resume {one.name}"
+        return f"Upgrade if a newer release wrote the event, else mend the cause; then: {resume}"
+    if one.version > one.wanted:
+        return "A newer release built it: run that one; to go back: RUNBOOK, Upgrade and downgrade"
+    return f"gatebook projection rebuild {one.name}"
 
 
 def _administrators(house: House) -> Finding:
@@ -161,19 +156,6 @@ def _signing(house: House) -> Iterator[Finding]:
         yield _finding("signing key", "wrong", "its private half is gone", mend)
     else:
         yield _finding("signing key", "good", f"{active[0].algorithm} {active[0].kid[:12]}")
-
-
-def _certificate(house: House) -> Iterator[Finding]:
-    """The pair, if the listener has one; the server looks at it when it starts or reloads."""
-    try:
-        found = tls.load(house.settings)
-    except ConfigurationError as error:
-        yield _finding("certificate", "cannot start", str(error), "RUNBOOK, TLS")
-        return
-    if found is not None:
-        days = found.days_left(house.clock.now())
-        state, mend = ("good", "") if days >= ENDING_DAYS else ("wrong", "Replace both files.")
-        yield _finding("certificate", state, f"{days:.0f} days left", mend)
 
 
 def _passkeys(settings: Settings) -> Finding:
@@ -210,7 +192,8 @@ def _hashing(house: House) -> Finding:
 
 
 def _finding(check: str, state: str, found: str, mend: str = "") -> Finding:
-    return {"check": check, "state": state, "found": found, "mend": mend or None}
+    line = " ".join(found.split())
+    return {"check": check, "state": state, "found": line, "mend": mend or None}
 
 
 COMMANDS = (doctor,)

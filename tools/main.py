@@ -11,7 +11,8 @@ from gatebook.domain.errors import Overloaded, Refusal, StoreUnavailable
 from gatebook.domain.event import UnreadableEvent
 from gatebook.projections.errors import FoldFailed
 from gatebook.store.commands import RELEASE
-from gatebook.store.settings import ConfigurationError
+from gatebook.store.faults import StoreRefused
+from gatebook.store.settings import ConfigurationError, StoreAway
 from gatebook.tools import (
     accounts,
     api_keys,
@@ -27,7 +28,15 @@ from gatebook.tools import (
     tls,
     tokens,
 )
-from gatebook.tools.desk import CONFIGURATION, DEFAULT_CONFIG, REFUSED, UNAVAILABLE, Desk, Failed
+from gatebook.tools.desk import (
+    CONFIGURATION,
+    DEFAULT_CONFIG,
+    REFUSED,
+    UNAVAILABLE,
+    Desk,
+    Failed,
+    plain,
+)
 
 GLOBAL_FLAGS = frozenset({"--json", "--quiet", "--yes"})
 
@@ -97,6 +106,8 @@ def run(arguments: list[str] | None = None) -> int:
     except click.ClickException as failure:
         failure.show()
         return failure.exit_code
+    except StoreAway as error:
+        return _say(str(error), UNAVAILABLE)
     except ConfigurationError as error:
         return _say(str(error), CONFIGURATION)
     except (StoreUnavailable, Overloaded) as refusal:
@@ -105,6 +116,8 @@ def run(arguments: list[str] | None = None) -> int:
         return _say(refusal.detail, REFUSED)
     except PersistenceError as error:
         return _say(f"the store: {error}", UNAVAILABLE)
+    except StoreRefused as error:
+        return _say(str(error), CONFIGURATION)
     except (FoldFailed, UnreadableEvent) as error:
         return _say(str(error), REFUSED)
     except BrokenPipeError:
@@ -120,5 +133,5 @@ def _globals_first(words: list[str]) -> list[str]:
 
 
 def _say(message: str, code: int) -> int:
-    click.echo(f"gatebook: {message}", err=True)
+    click.echo(f"gatebook: {plain(' '.join(message.split()))}", err=True)
     return code

@@ -30,7 +30,7 @@ from gatebook.store.opening import open_keys
 from gatebook.store.rotation import record_custody, rotate
 from gatebook.store.setting_sections import MasterKey as Source
 from gatebook.store.settings import ConfigurationError, Settings
-from gatebook.tools.desk import Desk, Failed, local_user
+from gatebook.tools.desk import Desk, Failed, local_user, refused_file
 from gatebook.tools.progress import bar
 
 HINT = "Then tell a running server: kill -HUP its process."
@@ -254,4 +254,4 @@ def _files() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise Failed(f"{error.filename2 or error.filename}: {error.strerror}") from error
+        raise refused_file(error) from error

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import httpx
 
 from gatebook.api.server import serve as serve_forever
 from gatebook.domain.application.core import local
@@ -31,11 +30,15 @@ from gatebook.tools.desk import (
     Failed,
     local_user,
     read_secret,
-    session_file,
+    refused_file,
 )
+from gatebook.tools.invoker import denied, remote, session_file
 
 RELOAD_SECONDS = 150
 """A little more than the server gives its new processes."""
+
+INSTALLED = Path("/srv/gatebook/gatebook.toml")
+"""Where dist/install.sh puts the configuration."""
 
 TEMPLATE = """\
 # Gatebook. Every key: RUNBOOK.md, "Settings". Any key can be overridden by the environment:
@@ -76,7 +79,7 @@ def init(desk: Desk, data_dir: str | None, first_admin: str | None) -> None:
                 write_key_file(key)
                 made.append(str(key))
     except OSError as error:
-        raise ConfigurationError(f"{error.filename}: {error.strerror}") from error
+        raise ConfigurationError(f"{error.filename}: {error.strerror}{denied(error)}") from error
     house = open_house(settings, create=True)
     try:
         before = house.store.head()
@@ -88,7 +91,22 @@ def init(desk: Desk, data_dir: str | None, first_admin: str | None) -> None:
     if desk.as_json:
         click.echo(json.dumps({"config": str(config), "made": made, "first_admin": admin}))
         return
-    _tell(desk, config, made, first_admin, admin)
+    _tell(desk, config, made, first_admin, admin, _secret(settings))
+
+
+def _secret(settings: Settings) -> str:
+    """What opens the store, in words."""
+    source = settings.master_key
+    if source.passphrase_env:
+        return f"the passphrase in {source.passphrase_env}"
+    return str(settings.path(source.key_file or source.passphrase_file))
+
+
+def _start(config: Path) -> str:
+    """How the server is started: what dist/install.sh installed is a unit's."""
+    if config.resolve() == INSTALLED:
+        return "systemctl enable --now gatebook.service gatebook-backup.timer"
+    return f"gatebook --config {config} serve"
 
 
 def _seat(house: House, username: str | None) -> dict[str, str] | None:
@@ -101,7 +119,12 @@ def _seat(house: House, username: str | None) -> dict[str, str] | None:
 
 
 def _tell(
-    desk: Desk, config: Path, made: list[str], asked: str | None, admin: dict[str, str] | None
+    desk: Desk,
+    config: Path,
+    made: list[str],
+    asked: str | None,
+    admin: dict[str, str] | None,
+    kept: str,
 ) -> None:
     if asked is not None and admin is None:
         desk.say(f"The first admin exists already; {asked} was not made.")
@@ -116,8 +139,8 @@ def _tell(
     desk.say("Next:")
     if admin is None:
         desk.say(f"  gatebook --config {config} account create --username admin --admin")
-    desk.say(f"  gatebook --config {config} serve")
-    desk.say("Keep a copy of master.key somewhere else: without it the store cannot be read.")
+    desk.say(f"  {_start(config)}")
+    desk.say(f"Keep a copy of {kept} somewhere else: without it the store cannot be read.")
 
 
 @click.command()
@@ -186,13 +209,18 @@ def login(desk: Desk, username: str, password_stdin: bool) -> None:
     """Sign in to --server, for the commands that follow."""
     server = desk.checked_server()
     password = read_secret("Password", from_stdin=password_stdin)
-    with httpx.Client(base_url=server, timeout=60) as client:
-        body = {"username": username, "password": password}
-        pair = _signed_in(Api(client), body, from_stdin=password_stdin)
     path = session_file()
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
-    _write(path, json.dumps({"server": desk.server, **pair}))
+    try:
+        # Before the sign-in: a session whose tokens cannot be kept would stay open.
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        _write(path, "")
+        with remote(server) as client:
+            body = {"username": username, "password": password}
+            pair = _signed_in(Api(client), body, from_stdin=password_stdin)
+        path.write_text(json.dumps({"server": desk.server, **pair}), encoding="utf-8")
+    except OSError as error:
+        raise refused_file(error) from error
     desk.say(f"Signed in to {desk.server} as {username} for {pair['expires_in']} seconds.")
 
 
@@ -244,8 +272,6 @@ def logout(desk: Desk) -> None:
 def whoami(desk: Desk) -> None:
     """Show who the commands act as."""
     if desk.server is None:
-        from gatebook.tools.desk import local_user
-
         desk.show({"actor": f"local:{local_user()}"})
         return
     with desk.api() as api:

@@ -29,7 +29,7 @@ from gatebook.store.settings import Settings
 from gatebook.store.system import SystemClock
 from gatebook.tools import migrations, verify
 from gatebook.tools.audit_verify import failures, opened_keyring
-from gatebook.tools.desk import Desk, Failed, local_user, plain, rfc3339
+from gatebook.tools.desk import Desk, Failed, local_user, plain, refused_file, rfc3339
 from gatebook.tools.progress import bar
 
 Tell = Callable[[int, int], None]
@@ -272,5 +272,5 @@ def _refusals() -> Iterator[None]:
         raise Failed(plain(str(error))) from error
     except (OSError, PersistenceError) as error:
         if isinstance(error, OSError):
-            raise Failed(plain(f"{error.filename}: {error.strerror}")) from error
+            raise refused_file(error) from error
         raise

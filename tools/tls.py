@@ -50,7 +50,7 @@ def make(desk: Desk, hosts: tuple[str, ...], days: int, out_dir: Path) -> None:
         write_private_file(cert, pem)
         cert.chmod(0o644)
     except OSError as error:
-        raise Failed(f"{error.filename or out_dir}: {error.strerror}") from error
+        raise refused_file(error) from error
     found = pairs.pair(cert, key)
     desk.show(
         {

@@ -45,15 +45,19 @@ def test_e43_cookies(served: Served) -> None:
     assert browser.session != first
 
 
-def test_e43_behind_tls(empty: Deployment) -> None:
-    """Behind TLS every name begins with __Host-, and every cookie is Secure."""
+@pytest.mark.parametrize(
+    "line", ["behind_tls_proxy = true", 'public_url = "https://auth.example.org"']
+)
+def test_e43_behind_tls(line: str, empty: Deployment) -> None:
+    """Behind TLS every name begins with __Host-, every cookie is Secure, and HSTS is said."""
     config = empty.config.read_text()
-    empty.config.write_text(config.replace("[server]", "[server]\nbehind_tls_proxy = true", 1))
+    empty.config.write_text(config.replace("[server]", f"[server]\n{line}", 1))
     empty.create()
     with empty.served() as served:
         account = served.account()
         answer = Browser(served.client).login(account["username"])
 
+    assert "max-age" in answer.headers["Strict-Transport-Security"]
     set_now = cookies_of(answer)
     assert set(set_now) == {f"__Host-{name}" for name in (SESSION, CSRF, DEVICE)}
     for morsel in set_now.values():

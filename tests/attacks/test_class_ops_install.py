@@ -38,6 +38,7 @@ def test_links_in_the_data_directory(tmp_path: Path) -> None:
     (data / "gatebook.toml").write_text("# edited\n")
     (data / "gatebook.toml.new").unlink(missing_ok=True)
     (data / "gatebook.toml.new").symlink_to(precious)
+    (root / "usr/local/share/gatebook/gatebook.toml").write_text("# an older release's\n")
     install(root)
     assert precious.read_text() == "mine"
     after = precious.stat()
@@ -66,6 +67,7 @@ def test_the_image_has_nothing_but_the_program(tmp_path: Path) -> None:
             ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
             shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
         else:
+            (tmp_path / name).parent.mkdir(exist_ok=True)
             shutil.copy(ROOT / name, tmp_path / name)
     made = tmp_path / "made"
     made.mkdir()

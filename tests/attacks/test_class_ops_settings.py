@@ -33,6 +33,7 @@ def load(tmp_path: Path, environment: dict[str, str], more: str = "") -> Setting
         ("SERVER__PUBLIC_URL", "auth.example.org"),
         ("SERVER__PUBLIC_URL", "https://auth.example.org@evil.example"),
         ("SERVER__PUBLIC_URL", "https://auth.example.org?x"),
+        ("SERVER__PUBLIC_URL", "https://auth.example.org/gate/"),
         ("SERVER__PUBLIC_URL", "https://[::1"),
         ("TOKENS__ACCESS_LIFETIME", "9" * 30 + "d"),
         ("TOKENS__ACCESS_LIFETIME", "9" * 5000 + "d"),
@@ -52,10 +53,10 @@ def test_refused(tmp_path: Path, name: str, value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://127.0.0.1:8440", "https://auth.example.org/gate/", "https://[::1]:8443"]
+    "url", ["http://127.0.0.1:8440", "https://auth.example.org/", "https://[::1]:8443"]
 )
 def test_public_urls(tmp_path: Path, url: str) -> None:
-    """Addresses, ports and a path are as good as a name."""
+    """Addresses and ports are as good as a name; no page could be asked for below a path."""
     assert load(tmp_path, {"SERVER__PUBLIC_URL": url}).server.public_url == url
 
 

@@ -8,6 +8,7 @@ import select
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 import urllib.request
@@ -38,7 +39,11 @@ def installed(sdist: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="gatebook-root-", dir="/tmp") as directory:
         root = Path(directory)
         root.chmod(0o755)
-        install(root, "--wheel", str(sdist))
+        before = os.umask(0o077)  # as a hardened root has it
+        try:
+            install(root, "--wheel", str(sdist))
+        finally:
+            os.umask(before)
         yield root
 
 
@@ -72,6 +77,7 @@ def test_a_dry_run_changes_nothing(tmp_path: Path) -> None:
     """It says what it would do, line by line."""
     said = install(tmp_path, "--dry-run")
     assert "would run:" in said
+    assert "Installed" not in said
     assert list(tmp_path.iterdir()) == []
 
 
@@ -104,6 +110,32 @@ def test_the_installed_release_passes_what_a_client_sees(installed: Path) -> Non
     )
     assert " passed" in said
     assert "failed" not in said
+
+
+def test_others_may_run_it_whatever_the_umask(installed: Path) -> None:
+    """Every directory on the way to the program, and the program, are open to the service."""
+    program = installed / "opt/gatebook/bin/gatebook"
+    assert program.stat().st_mode & 0o005 == 0o005
+    for folder in (installed / "opt/gatebook", *(installed / "opt/gatebook").rglob("*")):
+        if folder.is_dir() and not folder.is_symlink():
+            assert folder.stat().st_mode & 0o005 == 0o005, folder
+
+
+def test_what_the_source_distribution_holds(sdist: Path) -> None:
+    """All that its README refers to, and all that the installer needs."""
+    with tarfile.open(sdist) as packed:
+        names = {name.partition("/")[2] for name in packed.getnames()}
+    documents = {"RUNBOOK.md", "SECURITY.md", "CHANGELOG.md", "DECISIONS.md", "requirements.lock"}
+    assert documents <= names
+    shipped = {
+        str(path.relative_to(ROOT)) for path in (ROOT / "dist").rglob("*") if path.is_file()
+    }
+    assert {name for name in shipped if not name.endswith((".whl", ".gz"))} <= names
+
+
+def test_the_manual_is_installed(installed: Path) -> None:
+    """Where man looks in a prefix: share/man."""
+    assert (installed / "opt/gatebook/share/man/man1/gatebook.1").is_file()
 
 
 def may_run(user: str, program: str) -> bool:
@@ -176,7 +208,7 @@ def test_from_nothing_to_a_verified_backup(
 
 
 def test_running_it_again_keeps_what_is_there(installed: Path, sdist: Path) -> None:
-    """A second run changes nothing; an edited configuration stays, with the example beside it."""
+    """A second run changes nothing; an edited configuration stays, a changed example beside it."""
     before = state(installed)
     install(installed, "--wheel", str(sdist))
     assert state(installed) == before
@@ -186,6 +218,11 @@ def test_running_it_again_keeps_what_is_there(installed: Path, sdist: Path) -> N
     config.write_text(edited)
     unit = installed / "usr/local/lib/systemd/system/gatebook.service"
     unit.write_text("# an older release's\n")
+    install(installed, "--wheel", str(sdist))
+    assert config.read_text() == edited
+    assert not config.with_name("gatebook.toml.new").exists()
+    example = installed / "usr/local/share/gatebook/gatebook.toml"
+    example.write_text("# an older release's\n")
     install(installed, "--wheel", str(sdist))
     assert config.read_text() == edited
     assert (config.with_name("gatebook.toml.new")).read_bytes() == before[

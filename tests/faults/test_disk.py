@@ -64,7 +64,7 @@ def test_a_full_disk_under_the_counters(disk: Mount, tmp_path: Path) -> None:
 
 
 def test_a_disk_that_is_mounted_read_only(disk: Mount, tmp_path: Path) -> None:
-    """A server does not start on it: one line that says why, code 78. Then it may be written."""
+    """A server does not start on it: one line that says why, code 3. Then it may be written."""
     data = disk("data")
     deployment = on_disk(tmp_path)
     data.remount("ro")
@@ -77,7 +77,7 @@ def test_a_disk_that_is_mounted_read_only(disk: Mount, tmp_path: Path) -> None:
         )
     finally:
         data.remount("rw")
-    assert refused.returncode == 78
+    assert refused.returncode == 3
     assert len(refused.stderr.splitlines()) == 1
     assert "gatebook.db" in refused.stderr
     print(f"\n{refused.stderr.strip()}")

@@ -1,6 +1,8 @@
-"""A life with more in it: second factors, browsers, providers, break-glass, policies that change."""
+"""A life with more in it: second factors, browsers, providers, break-glass, other policies."""
 
 from __future__ import annotations
+
+import contextlib
 
 import msgspec
 
@@ -14,8 +16,10 @@ from gatebook.domain.application.second_factors import GivenCode
 from gatebook.domain.application.sessions import Delivery, SignedIn
 from gatebook.domain.client import Client
 from gatebook.domain.envelope import ANONYMOUS, Source, account_actor
+from gatebook.domain.errors import Refusal
 from gatebook.domain.federated_claims import Federated, FederationRefused
 from gatebook.domain.policy import Lockout
+from gatebook.domain.provider import Configuration
 from gatebook.store.house import House, system
 from gatebook.store.totp import code_at
 from tests.past.living import BY, GROUPS, PASSWORD, SECOND, Life
@@ -48,6 +52,26 @@ class FullerLife(Life):
             self._configure_client,
             self._policy,
         ]
+
+    def complete(self) -> None:
+        """Leaves something of every kind behind, whatever chance has done."""
+        house = self.house
+        configured = Configuration("the last", "https://the-last.example", "gatebook")
+        provider_id = house.providers.create(BY, configured, "a client's secret").provider_id
+        house.providers.map_group(BY, provider_id, GROUPS[0], "viewer")
+        said = Federated(configured.issuer, "somebody", (GROUPS[0],), username="somebody")
+        arrival = Arrival(provider_id, said, b"the last", Delivery())
+        account_id = house.federation.sign_in(self._stranger(), arrival).account_id
+        house.api_keys.create(BY, account_id, name="a machine")
+        house.break_glass.set_password(BY, account_id, house.plaintext(PASSWORD))
+        machine = house.accounts.create(BY, "the-last-machine", "system")
+        house.tokens.issue(BY, machine.id, expires_in=3600)
+        for name in ("the-last-person", "the-last-erased"):
+            person = house.accounts.create(BY, name, "human", plaintext=house.plaintext(PASSWORD))
+        house.accounts.erase(BY, person.id, "the-last-erased")
+        with contextlib.suppress(Refusal):
+            wrong = house.plaintext("not the password at all")
+            house.logins.login(self._stranger(), Attempt("the-last-person", wrong))
 
     # --- signing in
 

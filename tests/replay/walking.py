@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from uuid import UUID
 
 from gatebook.domain import policy
@@ -22,7 +22,7 @@ class Walk:
     def __init__(self) -> None:
         self._streams: dict[UUID, tuple[str, Standing]] = {}
         self._policies: dict[int, Policy] = {}
-        self._append: Sequence[Recorded] = ()
+        self.append: Sequence[Recorded] = ()
 
     def of(self, stream: str, stream_id: UUID) -> Standing:
         kind, standing = self._streams.get(stream_id, ("", Standing(None)))
@@ -34,23 +34,43 @@ class Walk:
         return self._policies.get(version)
 
     def together(self) -> Sequence[Recorded]:
-        return self._append
+        return self.append
 
     def through(self, log: Log) -> Iterator[tuple[Recorded, Redecided]]:
         """Every event in its order, and its decision made again."""
         for append in appends(log):
-            self._append = append
+            self.append = append
             for recorded in append:
-                yield recorded, decide_again(recorded, self)
-                self._take(recorded)
+                yield recorded, self.decide(recorded)
+                self.take(recorded)
 
-    def _take(self, recorded: Recorded) -> None:
+    def decide(self, recorded: Recorded) -> Redecided:
+        """The decision of an event that comes next."""
+        return decide_again(recorded, self)
+
+    def take(self, recorded: Recorded) -> None:
+        """Goes past an event."""
         event, stream_id = recorded.event, recorded.stream_id
         before = self.of(event.STREAM, stream_id).state
         state = fold_of(event).evolve(before, event)
         self._streams[stream_id] = (event.STREAM, Standing(state, recorded.version))
         if isinstance(event, policy.PolicyAdopted):
             self._policies[recorded.version] = event.policy
+
+
+def decided_with(
+    log: Log, forged: Callable[[Recorded], Recorded | None]
+) -> Iterator[tuple[Recorded, Redecided]]:
+    """Events with something else in their place, each decided where the true one stands."""
+    walk = Walk()
+    for append in appends(log):
+        for place, recorded in enumerate(append):
+            wrong = forged(recorded)
+            if wrong is not None:
+                walk.append = [*append[:place], wrong, *append[place + 1 :]]
+                yield wrong, walk.decide(wrong)
+            walk.append = append
+            walk.take(recorded)
 
 
 def appends(log: Log) -> Iterator[list[Recorded]]:

@@ -38,6 +38,7 @@ defaults
 
 frontend plain
     bind 127.0.0.1:{port}
+    use_backend gatebook_alive if {{ nbsrv(gatebook) lt 1 }}
     default_backend gatebook
 
 """
@@ -161,7 +162,8 @@ def backend(ports: list[int]) -> str:
     """The backend as the example in dist/ has it, with these servers."""
     text = TEMPLATE.read_text()
     text = text[text.index("\nbackend gatebook") :]
-    lines = iter(ports)
-    text = re.sub(r"192\.0\.2\.\d+:8440", lambda _found: f"127.0.0.1:{next(lines)}", text)
-    assert next(lines, None) is None, "the example has another number of nodes"
+    named = sorted(set(re.findall(r"192\.0\.2\.\d+:8440", text)))
+    assert len(named) == len(ports), "the example has another number of nodes"
+    for name, port in zip(named, ports, strict=True):
+        text = text.replace(name, f"127.0.0.1:{port}")
     return text

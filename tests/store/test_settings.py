@@ -72,6 +72,10 @@ def test_the_environment_overrides_any_key(write):
         ("[server]\nlisten = ':8440'\n" + KEY, "behind_tls_proxy"),
         ("[server]\nlisten = '[::]:8440'\n" + KEY, "behind_tls_proxy"),
         ("[server]\nmanagement_listen = '192.0.2.1:1'\n" + KEY, "management_listen"),
+        ("[server]\nlisten = '0.0.0.0:1'\nbehind_tls_proxy = true\n" + KEY, "public_url is missing"),
+        ("[server]\npublic_url = 'https://a.example/sub'\n" + KEY, "without a path"),
+        ("[server]\npublic_url = 'ftp://a.example'\n" + KEY, "public_url"),
+        ("[server]\npublic_url = 'http://a.b'\nbehind_tls_proxy = true\n" + KEY, "write https"),
         ("[server]\ntls_cert = 'x'\n" + KEY, "tls_key"),
         ("[server]\ntls_cert = 'x'\ntls_key = 'y'\n" + KEY, "TLS proxy"),
         ("[server]\ntrusted_proxies = ['everyone']\n" + KEY, "everyone"),
@@ -111,6 +115,28 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigurationError, match="binary"):
         Settings.load(tmp_path / "binary", {})
+
+
+def test_the_issuer_speaks_as_the_listener_does(write):
+    """Without a public URL the address of the listener is taken, with the scheme of its own."""
+    assert write(KEY).issuer == "http://127.0.0.1:8440"
+    tls = "[server]\nengine = 'granian'\ntls_cert = 'x'\ntls_key = 'y'\n"
+    assert write(tls + KEY).issuer == "https://127.0.0.1:8440"
+    assert write(tls + KEY).passkey_origins == ["https://127.0.0.1:8440"]
+
+
+@pytest.mark.parametrize(
+    ("server", "secure"),
+    [
+        ("", False),
+        ("public_url = 'http://localhost:8440'", False),
+        ("public_url = 'https://a.example'", True),
+        ("behind_tls_proxy = true", True),
+    ],
+)
+def test_how_browsers_come(write, server, secure):
+    """By https when the public URL says so, whatever the listener speaks to a proxy."""
+    assert write(f"[server]\n{server}\n{KEY}").server.is_secure is secure
 
 
 def test_addresses():
