@@ -9,6 +9,7 @@ from collections.abc import Callable
 from eventsourcing.persistence import PersistenceError
 
 from gatebook.api.link import REFUSED, STORE_GONE, Link
+from gatebook.store import tls
 from gatebook.store.house import House, open_house
 from gatebook.store.master_key import lend
 from gatebook.store.settings import ConfigurationError, Settings
@@ -39,11 +40,12 @@ def run(link: Link, log: logging.Logger, work: Callable[[House], int]) -> int:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor is asked, and asks its children
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    dumped, passphrase = link.borrowed()
+    dumped, passphrase, cert, key = link.borrowed()
     if not dumped:
         return 0
     settings = Settings.restored(dumped)
     lend(settings.master_key.passphrase_env, passphrase)
+    tls.lend(cert, key)
     try:
         house = open_house(settings)
         try:

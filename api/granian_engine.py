@@ -18,7 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import msgspec
 from granian._futures import _new_cbscheduler
@@ -27,6 +27,7 @@ from granian.http import HTTP1Settings
 from gatebook.api.engine import DRAIN_SECONDS, HEADER_BYTES, IDLE, LINGER, Engine, connections
 from gatebook.api.problems import Problem, document
 from gatebook.api.site import Site
+from gatebook.store import tls
 from gatebook.store.settings import Settings
 
 HEADER_MILLISECONDS: Final = 20_000
@@ -76,6 +77,7 @@ class GranianEngine:
         self._owing = threading.Lock()
         self._app: Any = None
         self._socket: socket.socket | None = None
+        self._files: list[IO[bytes]] = []
 
     def listen(self, app: Any, listening: socket.socket) -> None:
         """See `Serving.listen`."""
@@ -108,6 +110,8 @@ class GranianEngine:
             self._beside.stop()
             beside.join(DRAIN_SECONDS)
         loop.close()
+        for file in self._files:
+            file.close()
 
     def stop(self) -> None:
         """See `Serving.stop`."""
@@ -115,13 +119,10 @@ class GranianEngine:
         self._stopping.set()
 
     def _worker(self, descriptor: int) -> Any:
-        server = self._settings.server
-        path = self._settings.path
-        tls = (
-            (True, str(path(server.tls_cert)), str(path(server.tls_key)), None, "tls1.2")
-            if server.tls_cert
-            else (False, None, None, None, "tls1.2")
-        )
+        pair = tls.read(self._settings)
+        # As files, which is all that granian takes; they live as long as this object.
+        self._files = [] if pair is None else [tls.in_memory(pair.cert), tls.in_memory(pair.key)]
+        cert, key = [tls.path_of(file) for file in self._files] or (None, None)
         return _rust.WSGIWorker(
             1,
             (None, _rust.SocketHolder(descriptor, False, BACKLOG)),
@@ -135,7 +136,11 @@ class GranianEngine:
             HTTP1Settings(header_read_timeout=HEADER_MILLISECONDS, max_buffer_size=HEADER_BYTES),
             None,
             None,
-            *tls,
+            cert is not None,
+            cert,
+            key,
+            None,
+            "tls1.2",
             None,
             [],
             False,

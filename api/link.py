@@ -1,7 +1,8 @@
 """The link between a child process and its supervisor: a socket that closes when either dies.
 
 The supervisor first lends the child what it is to serve with: the settings, decided once for all
-children, and the passphrase that no environment holds. The child says that it is ready, waits for
+children, the passphrase that no environment holds, the certificate and key that were accepted,
+whatever their files hold now. The child says that it is ready, waits for
 the word to begin, and says when it has stopped accepting.
 """
 
@@ -30,9 +31,10 @@ _LENGTH: Final = 4
 LONGEST_REASON: Final = 2_000
 
 
-def lending(settings: bytes, secret: bytes) -> bytes:
+def lending(settings: bytes, secret: bytes, cert: bytes = b"", key: bytes = b"") -> bytes:
     """What a supervisor sends first."""
-    return b"".join(len(part).to_bytes(_LENGTH, "big") + part for part in (settings, secret))
+    parts = (settings, secret, cert, key)
+    return b"".join(len(part).to_bytes(_LENGTH, "big") + part for part in parts)
 
 
 class Link:
@@ -42,12 +44,12 @@ class Link:
         self._socket = socket.socket(fileno=descriptor)
         self._socket.setblocking(True)
 
-    def borrowed(self) -> tuple[bytes, bytes]:
-        """(settings, passphrase) that the supervisor lends. Read once, before all else.
+    def borrowed(self) -> tuple[bytes, bytes, bytes, bytes]:
+        """(settings, passphrase, certificate, key) that are lent. Read once, before all else.
 
         Empty when the supervisor is gone, and so is the use of this process.
         """
-        return self._part(), self._part()
+        return self._part(), self._part(), self._part(), self._part()
 
     def refuse(self, reason: str) -> None:
         """Says why this process cannot serve, before it ends."""

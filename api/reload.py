@@ -59,19 +59,21 @@ class Reloads:
         settings: Settings,
         listening: socket.socket,
         management: socket.socket | None,
+        pair: tls.Pair | None,
     ) -> None:
         self._config = config
         self._settings = settings
-        self._tried: Settings | None = None
+        self._pair = pair
+        self._tried: tuple[Settings, tls.Pair | None] | None = None
         self._listening = listening
         self._management = management
-        self._seen = self._loaded = tls.stamp(settings)
+        self._seen = self._loaded = _stamp(pair)
         self._look_at = self._again_at = 0.0
         self._outcomes = Outcomes(settings)
 
     def generation(self) -> Generation:
         """See `Configured.generation`."""
-        return self._generation(self._settings)
+        return self._generation(self._settings, self._pair)
 
     def wants_reload(self) -> bool:
         """Whether the certificate's files are others than before; told once, then every hour."""
@@ -94,16 +96,16 @@ class Reloads:
         if fixed:
             raise ConfigurationError(f"{', '.join(fixed)} cannot change while it runs: restart")
         check_engine(settings)
-        tls.load(settings)
+        pair = tls.read(settings)
         with _opened(settings) as house:
             house.check()
-        self._tried = settings
-        return self._generation(settings)
+        self._tried = settings, pair
+        return self._generation(settings, pair)
 
     def accept(self) -> None:
         """See `Configured.accept`."""
-        tried, former = self._tried, self._settings
-        assert tried is not None  # read comes first
+        assert self._tried is not None  # read comes first
+        (tried, pair), former = self._tried, self._settings
         with _opened(tried) as house:
             house.prepare()
             event = ConfigurationReloaded(
@@ -112,9 +114,9 @@ class Reloads:
                 changed=tuple(sorted(tried.differences(former))),
             )
             record(house, event)
-            record_certificate(house, tried)
-        self._settings, self._tried = tried, None
-        self._seen = self._loaded = tls.stamp(tried)
+            record_certificate(house, pair)
+        self._settings, self._pair, self._tried = tried, pair, None
+        self._seen = self._loaded = _stamp(pair)
         _log.info("reloaded", extra={"fields": {"changed": list(event.changed)}})
         self._outcomes.write("reloaded", "")
 
@@ -132,13 +134,14 @@ class Reloads:
         """No server runs here any more."""
         self._outcomes.close()
 
-    def _generation(self, settings: Settings) -> Generation:
+    def _generation(self, settings: Settings, pair: tls.Pair | None) -> Generation:
         sockets = [one for one in (self._listening, self._management) if one is not None]
         descriptors = [one.fileno() for one in sockets]
         common = ["--address", address(self._listening), "--socket", str(descriptors[0])]
         if self._management is not None:
             common += ["--management", str(descriptors[1])]
-        lent = lending(settings.dumped(), taken(settings.master_key.passphrase_env))
+        common_lent = settings.dumped(), taken(settings.master_key.passphrase_env)
+        lent = lending(*common_lent, *((pair.cert, pair.key) if pair is not None else ()))
         workers = [
             Place(
                 f"worker {number}",
@@ -148,7 +151,8 @@ class Reloads:
             )
             for number in range(settings.server.workers or os.cpu_count() or 1)
         ]
-        return Generation(workers, Place("the follower", _python("follower"), [], lent))
+        follower = Place("the follower", _python("follower"), [], lending(*common_lent))
+        return Generation(workers, follower)
 
 
 class Outcomes:
@@ -200,11 +204,11 @@ def record(house: House, event: Event) -> None:
         raise ConfigurationError(f"it cannot be recorded: {error}") from error
 
 
-def record_certificate(house: House, settings: Settings) -> None:
+def record_certificate(house: House, pair: tls.Pair | None) -> None:
     """Records which certificate is used from here on, unless it was the last one as well."""
-    certificate = tls.load(settings)
-    if certificate is None:
+    if pair is None:
         return
+    certificate = pair.certificate
     event = CertificateLoaded(fingerprint=certificate.fingerprint, expires_at=certificate.not_after)
     for recorded in reversed(house.store.last(STREAM_ID, 200)):
         if isinstance(recorded.event, CertificateLoaded):
@@ -212,6 +216,10 @@ def record_certificate(house: House, settings: Settings) -> None:
                 return
             break
     record(house, event)
+
+
+def _stamp(pair: tls.Pair | None) -> tls.Stamp:
+    return () if pair is None else pair.stamp
 
 
 def address(listening: socket.socket) -> str:

@@ -57,7 +57,7 @@ def serve(config: str | Path) -> int:
     os.umask(0o077)  # its children have it from here, whichever library makes a file
     try:
         settings = Settings.load(config)
-        _prepare(settings)
+        pair = _prepare(settings)
         listening = _bind("listen", settings.server.listen)
     except ConfigurationError as error:
         return _refuse(error)
@@ -75,7 +75,7 @@ def serve(config: str | Path) -> int:
     if settings.outbound.allow_loopback_http:
         _log.warning("outbound", extra={"fields": {"reason": LOOPBACK_IS_ALLOWED}})
     notices = Notices()
-    reloads = Reloads(Path(config).resolve(), settings, listening, management)
+    reloads = Reloads(Path(config).resolve(), settings, listening, management, pair)
     try:
         serving = f"gatebook: serving on {settings.server.scheme}://{address(listening)}\n"
         return Supervisor(reloads, notices).run(lambda: _tell(serving))
@@ -86,25 +86,26 @@ def serve(config: str | Path) -> int:
             management.close()
 
 
-def _prepare(settings: Settings) -> None:
+def _prepare(settings: Settings) -> tls.Pair | None:
     """Opens all there is, once, and brings it level. Raises ConfigurationError.
 
-    Closed again at once: the children open their own.
+    Closed again at once: the children open their own. Returns the pair that TLS is spoken with.
     """
     try:
         tracing().close()
     except RuntimeError as error:
         raise ConfigurationError(str(error)) from error
     check_engine(settings)
-    tls.load(settings)
+    pair = tls.read(settings)
     house = open_house(settings)
     try:
         house.prepare()
-        record_certificate(house, settings)
+        record_certificate(house, pair)
     except (PersistenceError, FoldFailed, OSError) as error:
         raise refusal(error, "the store cannot be made ready: ") from error
     finally:
         house.close()
+    return pair
 
 
 def bound(key: str, listen: str) -> socket.socket:

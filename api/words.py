@@ -10,8 +10,11 @@ from gatebook.domain import (
     attempts,
     break_glass,
     denials,
+    group_mapping,
+    identity,
     password,
     readings,
+    role,
     session,
     token,
 )
@@ -121,12 +124,22 @@ def _sentence(event: Event) -> str | None:
             return f"The account was created as a {kind} account."
         case denials.AccessDenied(permission=permission):
             return f"The account reached beyond what it may do: it does not hold {permission}."
-        case account.RoleGranted(role=role, expires_at=None):
-            return f"The role {role} was granted."
-        case account.RoleGranted(role=role, expires_at=int(until)):
-            return f"The role {role} was granted until {_time(until)}."
-        case account.RoleRevoked(role=role):
-            return f"The role {role} was revoked."
+        case account.RoleGranted(role=name, expires_at=None):
+            return f"The role {name} was granted."
+        case account.RoleGranted(role=name, expires_at=int(until)):
+            return f"The role {name} was granted until {_time(until)}."
+        case role.RoleDefined(name=name, permissions=permissions):
+            return f"The role {name} stands for {', '.join(permissions) or 'nothing'}."
+        case role.RoleDeleted(name=name):
+            return f"The role {name} was deleted."
+        case group_mapping.GroupMappingAdded(group=group, role=name):
+            return f"The group {group} stands for the role {name}."
+        case group_mapping.GroupMappingRemoved():
+            return "A group mapping was removed."
+        case identity.IdentityGroupsChanged(groups=tuple(groups)):
+            return f"The provider named these groups: {', '.join(groups) or 'none'}."
+        case account.RoleRevoked(role=name):
+            return f"The role {name} was revoked."
         case attempts.LoginFailed(locked_until=int(until), failures=failures):
             return f"A sign-in failed, the {_nth(failures)} in a row: locked until {_time(until)}."
         case attempts.LoginFailed(failures=failures):

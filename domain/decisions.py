@@ -87,6 +87,16 @@ class Case:
             raise Unknown(f"The log has no policy of version {version}.")
         return found
 
+    def policies(self) -> list[Policy]:
+        """The policy in force, and the one before it.
+
+        Events that name no version may have been decided by a process that had not yet adopted the
+        newest, while others had. Raises Unknown.
+        """
+        in_force = self.policy()
+        former = self.before.policy(self.inputs["policy_version"] - 1)
+        return [in_force] if former is None else [in_force, former]
+
     def signing_key(self) -> str:
         """The key that signed. Raises Unknown when there was none."""
         ring: signing_keys.Ring = self.of("signing-keys", signing_keys.STREAM_ID)

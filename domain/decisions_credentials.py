@@ -193,17 +193,20 @@ def _spent(case: Case, event: passkey.PasskeyChallengeSpent) -> Sequence[Event]:
 
 
 def _break_glass_set(case: Case, event: break_glass.CredentialSet) -> Sequence[Event]:
-    adopted = case.policy()
     if not held(case.account(event.account_id)):
         return []
-    made = break_glass.set_to(
-        event.account_id,
-        "",
-        case.at,
-        lifetime=adopted.break_glass_expires_after,
-        once=adopted.break_glass_once,
-    )
-    return [msgspec.structs.replace(made, secret=event.secret)]
+    made = [
+        break_glass.set_to(
+            event.account_id,
+            "",
+            case.at,
+            lifetime=adopted.break_glass_expires_after,
+            once=adopted.break_glass_once,
+        )
+        for adopted in case.policies()
+    ]
+    now = [msgspec.structs.replace(one, secret=event.secret) for one in made]
+    return [event] if event in now else now[:1]
 
 
 def _break_glass_removed(case: Case, event: break_glass.CredentialRemoved) -> Sequence[Event]:

@@ -138,7 +138,8 @@ def _raised(case: Case, event: session.SessionRaised) -> Sequence[Event]:
 
 def _rotated(case: Case, event: session.SessionRotated) -> Sequence[Event]:
     state: Session = case.own
-    pair = _pair(case, event.tokens, case.policy(), state.expires_at)
+    pairs = [_pair(case, event.tokens, one, state.expires_at) for one in case.policies()]
+    pair = event.tokens if event.tokens in pairs else pairs[0]
     assert pair is not None  # a rotation has one
     return session.renew(_renewal(case, state, state.rotations, pair), state)
 
@@ -186,8 +187,9 @@ def _ended(case: Case, event: session.SessionEnded) -> Sequence[Event]:
 
 def _issued(case: Case, event: token.TokenIssued) -> Sequence[Event]:
     """Made for an active account under its epoch, no longer than the policy lets one live."""
-    account, adopted = case.account(event.account_id), case.policy()
-    latest = token.whole(case.at + max(adopted.system_lifetime_max, adopted.access_lifetime))
+    account, adopted = case.account(event.account_id), case.policies()
+    longest = max(max(one.system_lifetime_max, one.access_lifetime) for one in adopted)
+    latest = token.whole(case.at + longest)
     case.saw("expires_at_the_latest", latest)
     if account.status != "active":
         return []

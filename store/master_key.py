@@ -66,7 +66,17 @@ def open_master_key(settings: Settings, table: KeyTable, now: int) -> MasterKeys
         if table.add(ROW, made, now):
             return MasterKeys(table, made, Opened(key))
         stored = table.get(ROW) or b""
-    return MasterKeys(table, stored, opened_by(secret, stored))
+    try:
+        return MasterKeys(table, stored, opened_by(secret, stored))
+    except WrongMasterKey as error:
+        raise WrongMasterKey(f"{_named(settings.master_key)}: {error}") from None
+
+
+def _named(source: Source) -> str:
+    """The key of the configuration that says where the secret is, with what it says."""
+    kinds = ("key_file", "passphrase_file", "passphrase_env")
+    (kind,) = [one for one in kinds if getattr(source, one)]
+    return f"[master_key] {kind} {getattr(source, kind)!r}"
 
 
 def opened_by(secret: Secret, stored: bytes) -> Opened:

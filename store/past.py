@@ -160,7 +160,7 @@ def positions(
         params += [account.bytes for account in accounts]
     rows = reader.query(f"SELECT position FROM audit WHERE {conditions} {order}", params)  # noqa: S608 - only marks
     found = sorted(number(row[0]) for row in rows)[:most]
-    for recorded in _behind(reader, max(after, _indexed_to(reader)), upto):
+    for recorded in behind_index(reader, max(after, indexed_to(reader)), upto):
         if len(found) == most:
             break
         about = subject_of(recorded.event, recorded.stream_id)
@@ -177,7 +177,7 @@ def accounts_with(reader: LogReader, types: Collection[str], after: int, upto: i
         (*types, after, upto),
     )
     found = {uuid(row[0]) for row in rows}
-    for recorded in _behind(reader, max(after, _indexed_to(reader)), upto):
+    for recorded in behind_index(reader, max(after, indexed_to(reader)), upto):
         about = subject_of(recorded.event, recorded.stream_id)
         if recorded.event.type in types and about is not None:
             found.add(about)
@@ -197,12 +197,13 @@ def types_of(streams: Collection[str]) -> tuple[str, ...]:
     )
 
 
-def _indexed_to(reader: LogReader) -> int:
+def indexed_to(reader: LogReader) -> int:
+    """Up to where the audit index has followed the log."""
     standing = bookkeeping.standing(reader, AUDIT.name)
     return 0 if standing is None else standing.position
 
 
-def _behind(reader: LogReader, after: int, upto: int) -> Iterator[Recorded]:
+def behind_index(reader: LogReader, after: int, upto: int) -> Iterator[Recorded]:
     while after < upto:
         events = reader.read_sealed(after, BATCH, upto)
         if not events:

@@ -28,6 +28,7 @@ from psycopg.types.string import ByteaBinaryLoader
 from gatebook.projections.ports import Dialect, Row, Value
 from gatebook.store.faults import ConstraintBroken, StoreFull, StoreRefused, StoreUnavailable
 from gatebook.store.log_reader import COLUMNS, LARGEST, Decode, LogReader, LogTransaction, StoredRow
+from gatebook.store.postgres_pulse import WatchedConnection, pulse_of
 
 ROWS_AT_A_TIME = 2_000
 LOCK_MILLISECONDS = 8_000
@@ -89,11 +90,21 @@ class _ZeroOrOne(BoolBinaryLoader):
         return int(super().load(data))
 
 
-def connect(address: Address, *, read_only: bool = False, schema: str | None = None) -> Connection:
+def connect(
+    address: Address,
+    *,
+    read_only: bool = False,
+    watched: bool = False,
+    schema: str | None = None,
+) -> Connection:
     """A connection in autocommit. Raises `StoreUnavailable`.
 
-    Durability is ours to choose, whatever the server's default says.
+    Durability is ours to choose, whatever the server's default says. With `watched`, as with
+    `read_only`, a server that hangs is noticed; a write goes on when the server does.
     """
+    pulse = pulse_of(address.conninfo)
+    if pulse.is_gone:
+        raise StoreUnavailable("the store cannot be reached: it does not answer")
     settings = {
         "search_path": schema or address.schema,
         "synchronous_commit": "on",
@@ -114,9 +125,14 @@ def connect(address: Address, *, read_only: bool = False, schema: str | None = N
     }
     forced = {"options": f"{given.pop('options', None) or ''} {options}".strip()}
     try:
-        connection = psycopg.connect(autocommit=True, **{**defaults, **given, **forced})  # type: ignore[arg-type]  # libpq's own parameters, by name
+        connection = WatchedConnection.connect(autocommit=True, **{**defaults, **given, **forced})  # type: ignore[arg-type]  # libpq's own parameters, by name
     except psycopg.Error as error:
-        raise StoreUnavailable(f"the store cannot be reached: {error}") from error
+        if isinstance(error, psycopg.errors.ConnectionTimeout):
+            pulse.missed()
+        said = " ".join(str(error).split())
+        raise StoreUnavailable(f"the store cannot be reached: {said}") from error
+    if read_only or watched:
+        connection.watched_by(pulse)
     connection.prepare_threshold = 2
     connection.adapters.register_loader("uuid", ByteaBinaryLoader)
     connection.adapters.register_loader("numeric", _WholeNumber)

@@ -112,7 +112,7 @@ class PostgresKeyTable:
                 except psycopg.Error:
                     self._drop()
             if self._connection is None:
-                self._connection = connect(self._address)
+                self._connection = connect(self._address, watched=True)
             connection = self._connection
             try:
                 yield connection

@@ -5,6 +5,7 @@ An unknown key, a wrong type or a half-set pair is refused with one line that na
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import os
 import tomllib
@@ -92,7 +93,7 @@ class Settings(Section, frozen=True):
         try:
             settings = msgspec.convert(table, Settings, strict=True, dec_hook=_decode)
         except msgspec.ValidationError as error:
-            raise ConfigurationError(f"{file}: {one_line(error)}") from error
+            raise ConfigurationError(f"{file}: {one_line(error)}{_meant(error)}") from error
         for problem in problems_of(settings):
             raise ConfigurationError(f"{file}: {problem}")
         if len(settings.dumped()) > LARGEST:
@@ -225,6 +226,18 @@ def _value(name: str, text: str, kind: Any) -> Any:
     except tomllib.TOMLDecodeError as error:
         hint = '; a list is written ["a", "b"]' if get_origin(kind) in (tuple, list) else ""
         raise ConfigurationError(f"environment: {name} holds no TOML value{hint}") from error
+
+
+def _meant(error: msgspec.ValidationError) -> str:
+    """What an unknown key may be a slip for, in brackets."""
+    message, _, where = str(error).partition(" - at `$.")
+    if "unknown field" not in message:
+        return ""
+    sections = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+    holder = sections.get(where.rstrip("`"), Settings)
+    known = [field.name for field in msgspec.structs.fields(holder)]
+    near = difflib.get_close_matches(message.split("`")[1], known, 1)
+    return f" (is {near[0]} meant?)" if near else ""
 
 
 def one_line(error: msgspec.ValidationError) -> str:

@@ -14,7 +14,7 @@ from gatebook.tools.audit_simulate import simulate
 from gatebook.tools.audit_timeline import timeline
 from gatebook.tools.audit_verify import verify_
 from gatebook.tools.checkpoints import checkpoint, witness
-from gatebook.tools.desk import Api, Desk, plain
+from gatebook.tools.desk import Api, Desk, Failed, plain
 
 COLUMNS = ("position", "recorded_at", "type", "actor", "account_id", "data")
 
@@ -49,6 +49,7 @@ def tail(desk: Desk, most: int, follow: bool) -> None:
         found.reverse()
         if not follow:
             _show(desk, found)
+            _say_if_cut_off(api)
             return
         for event in found:
             _line(desk, event)
@@ -79,10 +80,12 @@ def query(
         named = None if account is None else api.account_id(account)
         if most is None:
             _show(desk, api.items("/v1/audit", account=named, type=kind, **rest))
+            _say_if_cut_off(api)
             return
         backwards = rest.pop("order") == "desc"
         found = api.items("/v1/audit", most, account=named, type=kind, order="desc", **rest)
         _show(desk, found if backwards else found[::-1])
+        _say_if_cut_off(api)
 
 
 @audit.command()
@@ -107,6 +110,16 @@ def show(desk: Desk, position: int, changes_too: bool) -> None:
 def _head(api: Api) -> int:
     newest = api.items("/v1/audit", 1, order="desc")
     return int(newest[0]["position"]) if newest else 0
+
+
+def _say_if_cut_off(api: Api) -> None:
+    """A halted read model answers as far as it came: that must not look like the log's end."""
+    try:
+        api.get("/v1/ready")
+    except Failed as failure:
+        for told in failure.problem.get("problems", ()):
+            if told.startswith("The read model audit "):
+                click.echo(f"gatebook: {plain(told)} What is newer is not shown.", err=True)
 
 
 def _show(desk: Desk, events: list[dict[str, Any]]) -> None:

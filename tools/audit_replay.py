@@ -32,7 +32,7 @@ Keep = Callable[[str, Item], bool]
 @click.option("--account", metavar="ACCOUNT", help="Only what is this account's.")
 @click.option("--role", metavar="ROLE", help="Only this role.")
 @click.option("--session", metavar="ID", help="Only this session.")
-@click.option("--token", metavar="JTI", help="Only this access token.")
+@click.option("--token", "jti", metavar="JTI", help="Only this access token.")
 @click.option("--provider", metavar="ID", help="Only this provider, and who came from there.")
 @click.option("--all", "everything", is_flag=True, help="Everything; so it is without a choice.")
 @click.option("--check", "checking", is_flag=True, help="Compare with the live read models.")
@@ -57,9 +57,9 @@ def replay_(
         raise Failed("ask for one thing at a time, or --all", USAGE)
     if checking and (chosen or moment is not None or output is not None):
         raise Failed("--check compares everything, at the end of the log", USAGE)
-    for name in ("session", "token", "provider"):
+    for name, thing in (("session", "session"), ("jti", "token"), ("provider", "provider")):
         if name in chosen:
-            check_id(chosen[name], name, "audit replay")
+            check_id(chosen[name], thing, "audit replay")
     with desk.house() as house:
         record_use(house, local_user(), "audit replay")
         try:
@@ -102,7 +102,8 @@ def _chosen(house: House, shown: Shown, kind: str, named: str) -> Iterator[bytes
         if items := [item for item in section(shown) if keep(name, item)]:
             found[name] = items
     if not found:
-        raise Failed(f"there is no such {kind} at event {position}")
+        thing = "token" if kind == "jti" else kind
+        raise Failed(f"there is no such {thing} at event {position}")
     yield encoded({"at": shown.at_time, "position": position, **found}) + b"\n"
 
 
@@ -121,7 +122,7 @@ def _keeping(house: House, shown: Shown, kind: str, named: str) -> Keep:
             )
         case "session":
             return lambda name, item: name == "sessions" and item["id"] == wanted
-        case "token":
+        case "jti":
             return lambda _name, item: item.get("jti") == wanted
         case _:
             return lambda name, item: (

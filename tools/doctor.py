@@ -16,8 +16,8 @@ from gatebook.projections.audit import AuditFilter, AuditView
 from gatebook.projections.checked import checked
 from gatebook.projections.registry import PROJECTIONS
 from gatebook.store.house import House, open_house
-from gatebook.store.passwords import Password
 from gatebook.store.master_record import KeyringDamaged, WrongMasterKey
+from gatebook.store.passwords import Password
 from gatebook.store.settings import ConfigurationError, Settings, StoreAway
 from gatebook.tools import doctor_evidence, doctor_providers, doctor_start
 from gatebook.tools.desk import CONFIGURATION, UNAVAILABLE, Desk

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 
 import click
@@ -19,6 +20,7 @@ from gatebook.tools import (
     audit,
     break_glass,
     doctor,
+    init,
     keys,
     oidc,
     projections,
@@ -68,6 +70,7 @@ def gatebook(
 
 
 for command in (
+    *init.COMMANDS,
     *serving.COMMANDS,
     accounts.account,
     roles.role,
@@ -92,6 +95,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def run(arguments: list[str] | None = None) -> int:
     """Runs one command. Returns its exit code: 0, 1 refused, 2 usage, 3 unavailable, 78."""
+    # Nobody set up logging here: a record would be a bare word on standard error.
+    logging.getLogger("gatebook").addHandler(logging.NullHandler())
     words = _globals_first(sys.argv[1:] if arguments is None else arguments)
     try:
         code = gatebook.main(words, prog_name="gatebook", standalone_mode=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import click
@@ -9,8 +10,11 @@ import click
 from gatebook.store.commands import RELEASE
 from gatebook.tools.main import gatebook
 
+_SENTENCE = re.compile(r"(?<=[a-z)][.?]) (?=[A-Z])")
+"""mdoc(7) wants each sentence on a line of its own."""
+
 HEAD = """\
-.Dd 2026
+.Dd November 22, 2026
 .Dt GATEBOOK 1
 .Os
 .Sh NAME
@@ -47,6 +51,8 @@ A server's URL, where
 is not given.
 .It Ev GATEBOOK_TOKEN
 The access token for that server.
+.It Ev SSL_CERT_FILE
+Certificates to trust in that server, in the place of the system's.
 .It Ev GATEBOOK__SECTION__KEY
 Overrides a key of the configuration.
 .El
@@ -125,7 +131,8 @@ def _option(option: click.Option) -> str:
 
 def _escaped(text: str) -> str:
     """Help as roff takes it: no line may begin with a dot or a quote."""
-    lines = [" ".join(part.split()) for part in text.replace("\\", "\\e").split("\n\n")]
+    parts = [" ".join(part.split()) for part in text.replace("\\", "\\e").split("\n\n")]
+    lines = [_SENTENCE.sub("\n", part) for part in parts]
     return "\n.Pp\n".join(f"\\&{line}" if line[:1] in ".'" else line for line in lines if line)
 
 

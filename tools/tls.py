@@ -12,7 +12,7 @@ from gatebook.store import tls as pairs
 from gatebook.store.certificates import self_signed
 from gatebook.store.master_key import write_private_file
 from gatebook.store.settings import ConfigurationError
-from gatebook.tools.desk import Desk, Failed
+from gatebook.tools.desk import Desk, Failed, refused_file
 
 MOST_DAYS = 825
 """What browsers accept at most, for those that trust it at all."""

@@ -7,18 +7,16 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
-from tests.api.served import BOOTSTRAP_TOKEN, PASSWORD, Deployment
+from tests.api.served import BOOTSTRAP_TOKEN, PASSWORD, PROGRAM, Deployment
 
-GATEBOOK = str(Path(sys.executable).parent / "gatebook")
+GATEBOOK = (PROGRAM, "-c", "from gatebook.tools.main import main; main()")
 
 
 def body(name="chief", **changes):
@@ -127,7 +125,7 @@ def _kill(server):
 def run(deployment, *words, stdin=None):
     """One command of the command line."""
     return subprocess.run(
-        [GATEBOOK, "--config", str(deployment.config), *words],
+        [*GATEBOOK, "--config", str(deployment.config), *words],
         input=stdin,
         capture_output=True,
         text=True,
@@ -250,7 +248,7 @@ def test_e7_e8_a_start_that_cannot_be_is_refused_in_one_line(spoil, tmp_path):
     named = spoil(deployment)
 
     done = subprocess.run(
-        [GATEBOOK, "--config", str(deployment.config), "serve"],
+        [*GATEBOOK, "--config", str(deployment.config), "serve"],
         capture_output=True,
         text=True,
         timeout=60,
@@ -274,7 +272,7 @@ def test_e7_a_missing_passphrase_is_named(tmp_path):
 
     def start(*words, **more):
         return subprocess.run(
-            [GATEBOOK, "--config", str(deployment.config), *words],
+            [*GATEBOOK, "--config", str(deployment.config), *words],
             capture_output=True,
             text=True,
             timeout=60,

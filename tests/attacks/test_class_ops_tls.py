@@ -100,7 +100,7 @@ def test_a_refused_pair_is_tried_again(
     monkeypatch.setattr(reload, "LOOK_EVERY", 0.0)
     listening = socket.create_server(("127.0.0.1", 0))
     request.addfinalizer(listening.close)
-    reloads = reload.Reloads(own.config, settings, listening, None)
+    reloads = reload.Reloads(own.config, settings, listening, None, tls.read(settings))
     request.addfinalizer(reloads.close)
     assert not reloads.wants_reload()
     for name in ("tls.crt", "tls.key"):

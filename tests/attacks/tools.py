@@ -6,7 +6,6 @@ import fcntl
 import os
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -14,7 +13,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
-from tests.api.served import Deployment, Served
+from tests.api.served import PROGRAM, Deployment, Served
 
 T = TypeVar("T")
 
@@ -84,7 +83,7 @@ def program(
     """Runs `gatebook` on a deployment (None: on none) to its end."""
     config = ["--config", str(deployment.config)] if deployment is not None else []
     return subprocess.run(
-        [sys.executable, "-c", "from gatebook.tools.main import main; main()", *config, *words],
+        [PROGRAM, "-c", "from gatebook.tools.main import main; main()", *config, *words],
         capture_output=True,
         text=True,
         input=given,

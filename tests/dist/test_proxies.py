@@ -14,11 +14,14 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gatebook.store.house import open_house
+from gatebook.store.settings import Settings
 from tests.api.served import ADMIN, ADMIN_PASSWORD, Deployment
 from tests.dist.test_files import DIST, certificate, tool
 
@@ -43,6 +46,9 @@ def nginx(directory: Path, port: int, behind: int) -> tuple[list[str], Path]:
     ):
         assert before in text
         text = text.replace(before, after)
+    # No port that others have, and no IPv6, which is not on every machine.
+    text = re.sub(r"    listen \[::\]:.*\n", "", text)
+    text = text.replace("listen 80;", f"listen 127.0.0.1:{free_port()};")
     places = "".join(
         f"{name}_temp_path {directory}/{name};\n"
         for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -76,7 +82,7 @@ def behind_proxy(directory: Path, kind: Any) -> Iterator[tuple[int, ssl.SSLConte
     deployment = Deployment(
         directory,
         "sqlite:///gatebook.db",
-        server="workers = 1\nthreads = 8\nbehind_tls_proxy = true\n"
+        server="workers = 1\nthreads = 8\n"
         f'public_url = "https://{HOST}"\ntrusted_proxies = ["127.0.0.1/32"]\n',
     )
     deployment.create()
@@ -146,7 +152,8 @@ def test_behind_a_proxy(kind: Any, tmp_path: Path) -> None:
         )["items"]
         # What a client says of itself is not believed: the last hop is the proxy's word.
         assert {one["source"]["ip"] for one in events} == {"127.0.0.2"}
-        assert call(port, context, "GET", "/metrics", **bearer).status == 404
+        for path in ("/metrics", "//metrics", "/%6detrics", "/metrics/"):
+            assert call(port, context, "GET", path, **bearer).status == 404, path
 
         newest = int(events[-1]["position"]) + 50
         waited: list[float] = []
@@ -161,3 +168,20 @@ def test_behind_a_proxy(kind: Any, tmp_path: Path) -> None:
         thread.start()
         thread.join(30)
         assert 2.5 < waited[0] < 10
+
+
+def test_haproxy_asks_on_when_no_node_is_ready(tmp_path: Path) -> None:
+    """What is halted is halted for all nodes; people sign in all the same."""
+    login = {"username": ADMIN, "password": ADMIN_PASSWORD}
+    with behind_proxy(tmp_path, haproxy) as (port, context):
+        house = open_house(Settings.load(tmp_path / "gatebook.toml", {}))
+        with closing(house), house.store.writing() as tx:
+            tx.execute("UPDATE tree_state SET halted = 'a test'")
+        deadline = time.monotonic() + 15
+        while "backend gatebook has no server" not in (tmp_path / "proxy.log").read_text():
+            assert time.monotonic() < deadline
+            assert call(port, context, "POST", "/v1/auth/login", login).status == 200
+            time.sleep(0.2)
+        assert call(port, context, "POST", "/v1/auth/login", login).status == 200
+        told = call(port, context, "GET", "/v1/ready")
+        assert (told.status, b"a test" in told.content) == (503, True)

@@ -21,6 +21,7 @@ from gatebook.store.settings import Settings
 from gatebook.tools.main import run
 from gatebook.tools.projections import sentence_of
 from gatebook.tools.replay_output import Shown, document
+from tests.api.served import ADMIN, ADMIN_PASSWORD, Deployment
 from tests.replay.conftest import Lived, opened
 from tests.replay.fuller import FullerLife
 
@@ -43,7 +44,7 @@ def checked(house: House) -> Checked:
 
 def written(house: House, upto: int | None = None) -> bytes:
     """The whole state as it is printed."""
-    house.notice_erasures()
+    house.opened.forget()  # this very process erased somebody whose name it had just opened
     found = replayed(house, upto)
     return b"".join(document(Shown(found, found.recorded_at, house.opened)))
 
@@ -167,6 +168,30 @@ def test_no_false_alarm_while_commands_go_on(tmp_path: Path) -> None:
         house.close()
 
 
+def test_no_false_alarm_beside_a_server(tmp_path: Path, capfd: Any) -> None:
+    """A server that answers sign-ins meanwhile, in processes of its own."""
+    deployment = Deployment(tmp_path, "sqlite:///gatebook.db", server="workers = 1")
+    deployment.create()
+    with deployment.served() as served:
+        ended = threading.Event()
+
+        def sign_in() -> None:
+            while not ended.is_set():
+                served.client.login(ADMIN, ADMIN_PASSWORD)
+
+        thread = threading.Thread(target=sign_in)
+        thread.start()
+        try:
+            words = ["--config", str(deployment.config), "audit", "replay", "--check"]
+            codes = [run(words) for _ in range(8)]
+        finally:
+            ended.set()
+            thread.join(30)
+
+    assert codes == [0] * 8
+    assert "The read models are what the log says" in capfd.readouterr().out
+
+
 # --- the command
 
 
@@ -197,6 +222,10 @@ def test_the_command_prints_the_state(lived: Lived, capfdbinary: Any) -> None:
     assert {each["account_id"] for each in mine["credentials"]} == {one["id"]}
     code, out, _err = gatebook(lived, capfdbinary, "--quiet", "audit", "replay", "--role", "viewer")
     assert [each["name"] for each in json.loads(out)["roles"]] == ["viewer"]
+    [jti] = [each["jti"] for each in state["tokens"]][:1]
+    words = ["--quiet", "audit", "replay", "--until", str(head), "--token", jti]
+    _code, out, _err = gatebook(lived, capfdbinary, *words)
+    assert [each["jti"] for each in json.loads(out)["tokens"]] == [jti]
     newest = lived.house.store.event(lived.house.store.head())
     assert newest is not None
     assert (newest.event.type, newest.event.command) == ("console.used", "audit replay")
@@ -225,7 +254,8 @@ def test_the_command_checks(lived: Lived, capfdbinary: Any) -> None:
         (["--until", "999999"], 1, b"no event 999999"),
         (["--until", "2999-01-01"], 2, b"still to come"),
         (["--role", "nobody-has-it"], 1, b"no such role"),
-        (["--session", "nothing"], 2, b"id"),
+        (["--session", "nothing"], 2, b"session's id"),
+        (["--token", "11111111-1111-4111-8111-111111111111"], 1, b"no such token"),
     ],
 )
 def test_what_cannot_be_answered_is_said(

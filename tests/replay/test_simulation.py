@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gatebook.domain.attempts import LoginRefusedWhileLocked
 from gatebook.domain.simulation import (
     LockoutProposal,
     MappingProposal,
@@ -15,7 +16,7 @@ from gatebook.store.house import House
 from gatebook.store.simulating import Span
 from tests.replay.conftest import Lived, opened
 from tests.replay.fuller import FullerLife
-from tests.replay.scene import AWAY, HOME, MINUTE, RIGHT, SECOND, WRONG, Scene, simulated, told
+from tests.replay.scene import AWAY, BY, HOME, MINUTE, RIGHT, SECOND, WRONG, Scene, simulated, told
 from tests.replay.walking import appends
 
 # --- nothing under the same rules
@@ -140,6 +141,26 @@ def test_fewer_locks_under_a_higher_threshold(scene: Scene) -> None:
 
     counted = told(simulated(scene.house, Proposal(lockout=LockoutProposal(duration=MINUTE))))
     assert counted == {("lock-moved", "account"): 1}
+
+
+def test_tries_that_met_a_lock_are_known_by_number_alone(scene: Scene) -> None:
+    """Seven tries of an hour were refused unread; without the lock they would have been read."""
+    victim = scene.person("victim")
+    for _ in range(5):
+        scene.tries("victim", WRONG, AWAY)
+    now = scene.clock.at
+    summed = LoginRefusedWhileLocked(
+        account_id=victim, method="password", count=7, first_at=now, last_at=now + MINUTE
+    )
+    scene.house.app.record_one(summed, scene.house.ids.ordered(), BY)
+
+    fewer = told(simulated(scene.house, Proposal(lockout=LockoutProposal(threshold=6))))
+    shorter = told(simulated(scene.house, Proposal(lockout=LockoutProposal(duration=SECOND))))
+    longer = told(simulated(scene.house, Proposal(lockout=LockoutProposal(duration=60 * MINUTE))))
+
+    assert fewer["tries-let-through", "unknown"] == 7
+    assert shorter["tries-let-through", "unknown"] == 7
+    assert longer["tries-let-through", "unknown"] == 0
 
 
 def test_a_shorter_memory_forgets_failures(scene: Scene) -> None:

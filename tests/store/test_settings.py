@@ -62,7 +62,8 @@ def test_the_environment_overrides_any_key(write):
     ("text", "named"),
     [
         ("[server]\nlisten_addr = 'x'\n" + KEY, "listen_addr"),
-        ("[sever]\n" + KEY, "sever"),
+        ("[sever]\n" + KEY, "(is server meant?)"),
+        ("[server]\nlisen = 'x'\n" + KEY, "(is listen meant?)"),
         ("directory = 'x'\n" + KEY, "directory"),
         ("[server]\nworkers = '2'\n" + KEY, "workers"),
         ("[server]\nworkers = -1\n" + KEY, "workers"),
@@ -72,7 +73,7 @@ def test_the_environment_overrides_any_key(write):
         ("[server]\nlisten = ':8440'\n" + KEY, "behind_tls_proxy"),
         ("[server]\nlisten = '[::]:8440'\n" + KEY, "behind_tls_proxy"),
         ("[server]\nmanagement_listen = '192.0.2.1:1'\n" + KEY, "management_listen"),
-        ("[server]\nlisten = '0.0.0.0:1'\nbehind_tls_proxy = true\n" + KEY, "public_url is missing"),
+        ("[server]\nlisten = ':1'\nbehind_tls_proxy = true\n" + KEY, "public_url is missing"),
         ("[server]\npublic_url = 'https://a.example/sub'\n" + KEY, "without a path"),
         ("[server]\npublic_url = 'ftp://a.example'\n" + KEY, "public_url"),
         ("[server]\npublic_url = 'http://a.b'\nbehind_tls_proxy = true\n" + KEY, "write https"),

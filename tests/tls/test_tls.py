@@ -151,6 +151,23 @@ def test_cookies_and_headers_are_those_of_tls(tmp_path: Path) -> None:
         assert not answer.headers.get("Server")
 
 
+def test_the_command_line_trusts_whom_it_is_told_to(tmp_path: Path) -> None:
+    """A certificate that signs itself: refused with a hint, and taken with SSL_CERT_FILE."""
+    certified(tmp_path)
+    with secure(tmp_path) as server:
+        words = ("--server", f"https://localhost:{server.port}", "login", "--username", ADMIN)
+        told = {}
+        for trusted in ("", str(tmp_path / "tls.crt")):
+            environment = {"XDG_STATE_HOME": str(tmp_path / "state"), "SSL_CERT_FILE": trusted}
+            environment = {name: value for name, value in environment.items() if value}
+            told[trusted] = program(
+                None, *words, "--password-stdin", given=ADMIN_PASSWORD, environment=environment
+            )
+    refused, taken = told.values()
+    assert (refused.returncode, taken.returncode) == (3, 0), taken.stderr
+    assert "SSL_CERT_FILE=FILE" in refused.stderr
+
+
 def test_a_new_certificate_is_taken_up_without_losing_a_request(tmp_path: Path) -> None:
     """The files change: within seconds new connections are shown the new one; it is recorded."""
     first = certified(tmp_path)
@@ -205,6 +222,30 @@ def test_a_pair_that_does_not_fit_leaves_the_old_one(tmp_path: Path) -> None:
             time.sleep(0.1)
         assert "is not the key of" in server.deployment.log()
         assert server.shown() == first
+
+
+def test_a_worker_that_dies_comes_back_with_the_pair_that_counts(tmp_path: Path) -> None:
+    """Whatever lies in the files by then: what was accepted is what is served with."""
+    first = certified(tmp_path)
+    with secure(tmp_path) as server:
+        for name in ("tls.crt", "tls.key"):
+            (tmp_path / name).unlink()
+        (tmp_path / "tls.crt").write_text("half a certif")
+        parent = server.process.pid
+        listed = f"/proc/{parent}/task/{parent}/children"
+        former = set(Path(listed).read_text().split())
+        for pid in former:
+            os.kill(int(pid), signal.SIGKILL)
+        deadline = time.monotonic() + 20
+        shown = b""
+        while shown != first and time.monotonic() < deadline:
+            time.sleep(0.2)
+            try:
+                shown = server.shown()
+            except OSError:
+                continue
+        assert shown == first
+        assert server.process.poll() is None
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 
 import pytest
 
@@ -117,3 +118,58 @@ def test_without_a_witness(cli, deployment):
     assert (code, found["witnesses"][0]) == (0, "none")
     code, output, _errors = cli("audit", "witness")
     assert (code, output) == (0, "No witness is configured: [audit] witness_files names none.\n")
+
+
+def test_a_port_that_is_taken(cli, deployment):
+    """`serve` would end with 78; so does this. While our own server runs it is no fault."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        text = deployment.config.read_text()
+        deployment.config.write_text(text.replace("127.0.0.1:0", f"127.0.0.1:{port}"))
+        code, found = states(cli)
+        assert (code, found["listen"][0]) == (78, "cannot start")
+        assert str(port) in found["listen"][1]
+    with deployment.served():
+        code, found = states(cli)
+        assert found["listeners"] == ("good", "a server with this configuration runs")
+
+
+@pytest.mark.parametrize(
+    ("server", "check"),
+    [
+        ('engine = "granian"\ntls_cert = "no.crt"\ntls_key = "no.key"', "certificate"),
+        ('management_listen = "192.0.2.1:1"\nbehind_tls_proxy = true', "management_listen"),
+    ],
+    ids=["TLS", "address"],
+)
+def test_what_serve_would_refuse(cli, deployment, server, check):
+    """Files that are missing, an address that is not this machine's: code 78."""
+    text = deployment.config.read_text()
+    deployment.config.write_text(text.replace("[server]", f"[server]\n{server}"))
+    code, found = states(cli)
+    assert (code, found[check][0]) == (78, "cannot start")
+
+
+def test_a_log_that_nobody_may_write(cli, deployment, tmp_path):
+    """The server could not record anything."""
+    (tmp_path / "gatebook.db").chmod(0o400)
+    code, found = states(cli)
+    assert (code, found[str(tmp_path / "gatebook.db")]) == (1, ("wrong", "mode 0400"))
+
+
+def test_an_address_in_clear(cli, deployment):
+    """Cookies without Secure for everybody on the way."""
+    text = deployment.config.read_text()
+    line = '[server]\npublic_url = "http://auth.example.org"'
+    deployment.config.write_text(text.replace("[server]", line))
+    code, found = states(cli)
+    assert (code, found["public URL"][0]) == (1, "wrong")
+
+
+def test_mends_fit(deployment, capsys, tmp_path):
+    """A file that is not there is not mended by a line; another key is said to be another."""
+    assert gatebook(["--config", str(tmp_path / "no.toml"), "doctor"]) == 78
+    assert "gatebook init" in capsys.readouterr().out
+    (tmp_path / "master.key").write_text("ab" * 32)
+    assert gatebook(["--config", str(deployment.config), "doctor"]) == 78
+    assert "Set [master_key]" in capsys.readouterr().out

@@ -66,6 +66,12 @@ def test_an_event_that_only_a_newer_program_knows(deployment: Deployment, cli: C
     code, said, _ = cli("--json", "projection", "status")
     assert code == 1
     assert "account.starred.1" in said
+    code, _said, told = cli("audit", "tail")
+    assert f"The read model audit halted at event {position}. What is newer is not shown." in told
+    code, said, _ = cli("doctor")
+    assert code == 1
+    assert "gatebook projection resume accounts" in said
+    assert "projection rebuild accounts" not in said
 
     found = by_name(deployment)
     assert found["access"].ready

@@ -253,18 +253,25 @@ class Real:
 
 
 def synthesize(
-    log: Log, events: int, *, seed: int = 1, together: int = 5_000, codec: Codec | None = None
+    log: Log,
+    events: int,
+    *,
+    seed: int = 1,
+    together: int = 5_000,
+    codec: Codec | None = None,
+    saves: Iterator[Save] | None = None,
 ) -> int:
     """Adds at least so many events to a log, past the writer but not past the triggers.
 
     Each save has its own metadata, as in life. A log that has begun has its roles already.
-    Returns the head.
+    `saves` are those of another life. Returns the head.
     """
     codec = codec or Plain()
     rows: list[tuple[Value, ...]] = []
     position = log.head()
     events += position
-    for metadata, placed in islice(Life(seed).saves(), 1 if position else 0, None):
+    lived = saves or islice(Life(seed).saves(), 1 if position else 0, None)
+    for metadata, placed in lived:
         envelope = codec.encode_metadata(metadata)
         for stream_id, version, event in placed:
             position += 1
