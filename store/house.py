@@ -180,6 +180,8 @@ class House(Commands):
         with self.store.writing(exclusive=True) as tx:
             tree_tables.create(tx)
             checked.create(tx)
+        # From here on every erasure is noticed, one by this very process at once too.
+        self._erasures = self.access.erasures()
         self.bootstrap.prepare(system())
         key = checkpoint_key(self.keyring).verifier
         announce(self.app, self.store, key, system(), self.clock.now())
