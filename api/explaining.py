@@ -9,7 +9,7 @@ from uuid import UUID
 from gatebook.api import decoding, lists, times
 from gatebook.api import past_schemas as p
 from gatebook.api.call import Call
-from gatebook.api.past import grounds, names_of, past_of
+from gatebook.api.past import asking, grounds, names_of
 from gatebook.api.readings import note
 from gatebook.api.reply import Reply
 from gatebook.api.schemas import AsOf
@@ -38,7 +38,8 @@ def explained(call: Call[None, p.ExplainQuery]) -> Reply:
         raise InvalidValue(f"There is no permission {query.permission!r}.", "/permission")
     place = times.place_or_now(house.store, query, call.now)
     house.notice_erasures()
-    found = explain(past_of(call), query.account, query.permission, place)
+    with asking(call) as past:
+        found = explain(past, query.account, query.permission, place)
     outcome = found.explanation
     if outcome.status == "absent":
         raise NotFound("There was no such account then.")
@@ -93,7 +94,8 @@ def diff(call: Call[None, p.DiffQuery]) -> Reply:
     house.notice_erasures()
     cursor = lists.opened(call, "diff", bytes)
     behind = UUID(bytes=cursor[0]) if cursor else None
-    found = list(islice(changes(past_of(call), before, after, behind), query.limit + 1))
+    with asking(call) as past:
+        found = list(islice(changes(past, before, after, behind), query.limit + 1))
     names = names_of(call, [change.after for change in found])
     shown = lists.page(
         call, "diff", found, lambda one: (one.account_id.bytes,), lambda one: _changed(one, names)

@@ -28,7 +28,6 @@ from gatebook.store.house import House
 from gatebook.store.housekeeping import sweep
 from gatebook.store.log import Lease
 from gatebook.store.self_checks import SelfChecks
-from gatebook.store.settings import ConfigurationError
 from gatebook.store.tree_signer import TreeSigner
 
 RETRY: Final = 1.0
@@ -117,7 +116,7 @@ def _work(house: House, follower: Follower, lease: Lease, stop: threading.Event)
                 if time.monotonic() - swept >= SWEEP_EVERY:
                     swept = time.monotonic()
                     sweep(house)
-            except (PersistenceError, Refusal, ConfigurationError) as error:
+            except Exception as error:  # without the guard a lost lease would not be noticed
                 _trouble(error)
         turn.set()
 

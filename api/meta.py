@@ -73,8 +73,8 @@ def readiness(house: House, certificate: Certificate | None = None) -> FullReadi
             elif not one.ready:
                 problems.append(f"The read model {one.name} is {one.lag} events behind.")
         problems += [
-            f"The read model {one.name} is not what the log says: {one.drifted} rows, the first in "
-            f"{one.table}. Run: gatebook projection rebuild {one.name}"
+            f"The read model {one.name} is not what the log says: rows that differ: {one.drifted}, "
+            f"the first in {one.table}. See RUNBOOK, Read models, before any rebuild."
             for one in checked(house.store).values()
             if one.drifted
         ]

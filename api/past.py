@@ -18,7 +18,8 @@ from gatebook.api.reply import Reply
 from gatebook.api.schemas import AsOf
 from gatebook.api.words import sentence
 from gatebook.domain.envelope import Recorded
-from gatebook.domain.errors import NotFound
+from gatebook.domain.errors import InvalidValue, NotFound, Overloaded
+from gatebook.domain.permissions import CATALOGUE
 from gatebook.projections.access_view import AccessView
 from gatebook.projections.federation import FederationView
 from gatebook.projections.holdings import Holding
@@ -41,9 +42,16 @@ class Stood(msgspec.Struct, frozen=True):
         return {} if self.past is None else {lists.POSITION: str(self.past.position)}
 
 
-def past_of(call: Call[Any, Any]) -> Past:
-    """The past of the log."""
-    return Past(call.house.store, call.house.opened)
+@contextmanager
+def asking(call: Call[Any, Any]) -> Iterator[Past]:
+    """The past of the log. Raises Overloaded while half of all threads are asking it already."""
+    questions = call.site.questions
+    if not questions.acquire(blocking=False):
+        raise Overloaded("Too many questions about the past at one time. Ask again in a second.")
+    try:
+        yield Past(call.house.store, call.house.opened)
+    finally:
+        questions.release()
 
 
 @contextmanager
@@ -62,23 +70,26 @@ def stood(
     if about is None or about != call.caller.account_id:
         note(call, "as-of", about)
     house.notice_erasures()
-    with past_of(call).at(place, streams, accounts) as access:
+    with asking(call) as past, past.at(place, streams, accounts) as access:
         yield Stood(access.access, access.federations, place.at, place)
 
 
 def access(call: Call[None, p.AccessQuery]) -> Reply:
     """GET /v1/audit/access"""
     query, house = call.query, call.house
+    if query.permission is not None and query.permission not in CATALOGUE:
+        raise InvalidValue(f"There is no permission {query.permission!r}.", "/permission")
     place = times.place_or_now(house.store, query, call.now)
     note(call, "as-of")
     house.notice_erasures()
     after = lists.opened(call, "access", int)
     found: list[tuple[int, Holding]] = []
-    for position, one in everybody(past_of(call), place, after[0] if after else 0):
-        if _wanted(one, query):
-            found.append((position, one))
-            if len(found) > query.limit:
-                break
+    with asking(call) as past:
+        for position, one in everybody(past, place, after[0] if after else 0):
+            if _wanted(one, query):
+                found.append((position, one))
+                if len(found) > query.limit:
+                    break
     names = names_of(call, [one for _position, one in found])
     shown = lists.page(
         call, "access", found, lambda each: (each[0],), lambda each: _held(each[1], names)
@@ -113,7 +124,9 @@ def _held(one: Holding, names: dict[int, str | None]) -> p.Held:
 def session(call: Call[None, AsOf]) -> Reply:
     """GET /v1/audit/sessions/{session_id}"""
     place = times.place_or_now(call.house.store, call.query, call.now)
-    found = session_then(past_of(call), call.path["session_id"], place)
+    call.house.notice_erasures()
+    with asking(call) as past:
+        found = session_then(past, call.path["session_id"], place)
     if found is None:
         raise NotFound("There was no such session then.")
     note(call, "as-of", found.account_id)
@@ -136,7 +149,9 @@ def session(call: Call[None, AsOf]) -> Reply:
 def token(call: Call[None, AsOf]) -> Reply:
     """GET /v1/audit/tokens/{jti}"""
     place = times.place_or_now(call.house.store, call.query, call.now)
-    found = token_then(past_of(call), call.path["jti"], place)
+    call.house.notice_erasures()
+    with asking(call) as past:
+        found = token_then(past, call.path["jti"], place)
     if found is None:
         raise NotFound("There was no such token then.")
     note(call, "as-of", found.account_id)

@@ -16,6 +16,7 @@ class Site(msgspec.Struct, frozen=True):
 
     `base_url` has no slash at its end. `problem_base` begins the type URIs of problems. `secure`:
     browsers come by https, whatever this listener speaks.
+    `questions` bounds those about the past that are answered at one time: some take seconds.
     `stopping` is set when the process is asked to end, so that long polls end early. `operator`
     is the user at the command line when there is no listener: then nobody is asked for a token.
     """
@@ -26,6 +27,7 @@ class Site(msgspec.Struct, frozen=True):
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
     max_body: int
     waiters: threading.BoundedSemaphore
+    questions: threading.BoundedSemaphore
     stopping: threading.Event
     worker: str = "0"
     operator: str | None = None
@@ -50,6 +52,7 @@ def site_of(
         trusted_proxies=tuple(ip_network(one, strict=False) for one in server.trusted_proxies),
         max_body=int(server.max_body),
         waiters=threading.BoundedSemaphore(max(1, threads // 4)),
+        questions=threading.BoundedSemaphore(max(1, threads // 2)),
         stopping=threading.Event(),
         worker=worker,
         certificate=certificate,

@@ -9,6 +9,7 @@ from gatebook.api.decoding import microseconds
 from gatebook.domain.errors import InvalidValue
 from gatebook.store.log import Log
 from gatebook.store.past import Place
+from gatebook.store.past_places import position_at
 
 
 class Wanted(Protocol):
@@ -41,19 +42,3 @@ def place(log: Log, wanted: Wanted, now: int) -> Place | None:
 def place_or_now(log: Log, wanted: Wanted, now: int) -> Place:
     """The place that a query names, or where the log ends now."""
     return place(log, wanted, now) or Place(now, log.head())
-
-
-def position_at(log: Log, at: int) -> int:
-    """The last position recorded at or before an instant; 0 when there is none.
-
-    A binary search over the log: positions are in the order of their times.
-    """
-    low, high = 0, log.head()
-    while low < high:
-        middle = (low + high + 1) // 2
-        recorded = log.event(middle)
-        if recorded is not None and recorded.recorded_at <= at:
-            low = middle
-        else:
-            high = middle - 1
-    return low

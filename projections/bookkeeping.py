@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from gatebook.domain.deployment import ProjectionEventSkipped
 from gatebook.projections.ports import Dialect, Reader, Row, Transaction
 from gatebook.projections.rows import maybe_number, maybe_text, number, text
 
@@ -136,10 +137,32 @@ def skip(tx: Transaction, name: str, position: int) -> None:
     )
 
 
-def skipped(reader: Reader, name: str) -> frozenset[int]:
-    """The positions that a projection passes over."""
+def skipped(reader: Reader, name: str, after: int = 0) -> frozenset[int]:
+    """The positions behind `after` that a projection passes over.
+
+    Only those that the log says an operator let it pass over: whoever writes to the table alone
+    hides no event. Reads all of the log when there is any.
+    """
+    said = frozenset(position for position in noted_skips(reader, name) if position > after)
+    return said & recorded_skips(reader, name) if said else said
+
+
+def noted_skips(reader: Reader, name: str) -> frozenset[int]:
+    """What the table says that a projection passes over."""
     found = reader.query("SELECT position FROM projections_skipped WHERE name = ?", (name,))
     return frozenset(number(row[0]) for row in found)
+
+
+def recorded_skips(reader: Reader, name: str) -> frozenset[int]:
+    """What operators let a projection pass over, as the log has it. Reads all of the log."""
+    topic = ProjectionEventSkipped.TOPIC
+    found = set[int]()
+    for row in reader.query("SELECT position FROM log WHERE topic = ?", (topic,)):
+        for recorded in reader.read_sealed(number(row[0]) - 1, 1):
+            event = recorded.event
+            if isinstance(event, ProjectionEventSkipped) and event.projection == name:
+                found.add(event.position)
+    return frozenset(found)
 
 
 def building(reader: Reader, name: str) -> Building | None:

@@ -245,7 +245,7 @@ def _stops_at_unreadable(reader: Reader, at: Standing) -> bool:
 
 
 def _take(reader: Reader, log: Readable, projection: Projection, at: Standing, limit: int) -> Taken:
-    skipped = bookkeeping.skipped(reader, projection.name)
+    skipped = bookkeeping.skipped(reader, projection.name, at.position)
     return take(log, projection, at.position, limit, skipped=skipped)
 
 

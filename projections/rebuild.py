@@ -185,7 +185,7 @@ def _take_next(
         if left <= 0 or (upto is None and left < batch // 10):
             return None
         progress(after, goal)
-        skipped = bookkeeping.skipped(reader, projection.name)
+        skipped = bookkeeping.skipped(reader, projection.name, after)
         return take(reader, projection, after, batch, upto=goal, skipped=skipped)
 
 

@@ -64,7 +64,7 @@ def _once(store: ProjectionStore, projection: Projection, build: Building, clock
 
 
 def _finish(tx: Transaction, projection: Projection, build: Building, head: int) -> None:
-    skipped = bookkeeping.skipped(tx, build.name)
+    skipped = bookkeeping.skipped(tx, build.name, build.position)
     while build.position < head:
         taken = take(tx, projection, build.position, 1000, upto=head, skipped=skipped)
         execute(tx, taken.steps, NEXT)

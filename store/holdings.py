@@ -52,7 +52,8 @@ def everybody(past: Past, place: Place, after: int) -> Iterator[tuple[int, Holdi
             return
         held = held_by(past, place, [account_id for _position, account_id in created])
         for position, account_id in created:
-            yield position, held[account_id]
+            if account_id in held:  # whoever changed the index can have named any event
+                yield position, held[account_id]
         after = created[-1][0]
 
 

@@ -160,7 +160,7 @@ def positions(
         params += [account.bytes for account in accounts]
     rows = reader.query(f"SELECT position FROM audit WHERE {conditions} {order}", params)  # noqa: S608 - only marks
     found = sorted(number(row[0]) for row in rows)[:most]
-    for recorded in behind_index(reader, max(after, indexed_to(reader)), upto):
+    for recorded in behind_index(reader, after, upto):
         if len(found) == most:
             break
         about = subject_of(recorded.event, recorded.stream_id)
@@ -177,7 +177,7 @@ def accounts_with(reader: LogReader, types: Collection[str], after: int, upto: i
         (*types, after, upto),
     )
     found = {uuid(row[0]) for row in rows}
-    for recorded in behind_index(reader, max(after, indexed_to(reader)), upto):
+    for recorded in behind_index(reader, after, upto):
         about = subject_of(recorded.event, recorded.stream_id)
         if recorded.event.type in types and about is not None:
             found.add(about)
@@ -204,6 +204,8 @@ def indexed_to(reader: LogReader) -> int:
 
 
 def behind_index(reader: LogReader, after: int, upto: int) -> Iterator[Recorded]:
+    """The events that the audit index has not come to, of `after < position <= upto`."""
+    after = max(after, indexed_to(reader))
     while after < upto:
         events = reader.read_sealed(after, BATCH, upto)
         if not events:

@@ -19,25 +19,31 @@ NEAR: Final = 200
 """Events of just before the time that are looked at; one is enough unless the clock was set."""
 
 _NARROWEST: Final = """
-SELECT a.position FROM (
-    SELECT position, recorded_at FROM audit WHERE recorded_at <= ?
-    ORDER BY recorded_at DESC, position DESC LIMIT ?
-) AS a
-JOIN audit AS b ON b.position = (SELECT min(position) FROM audit WHERE position > a.position)
-WHERE b.recorded_at > ?
-ORDER BY b.recorded_at - a.recorded_at, a.position DESC LIMIT 1
+SELECT position FROM (
+    SELECT a.position, a.recorded_at, COALESCE(b.recorded_at, ?) AS next
+    FROM (
+        SELECT position, recorded_at FROM audit WHERE recorded_at <= ?
+        ORDER BY recorded_at DESC, position DESC LIMIT ?
+    ) AS a
+    LEFT JOIN audit AS b
+        ON b.position = (SELECT min(position) FROM audit WHERE position > a.position)
+) AS pair
+WHERE next > ? OR next < recorded_at
+ORDER BY CASE WHEN next > ? THEN next ELSE ? END - recorded_at, position DESC LIMIT 1
 """
+"""Behind a place where the clock was set back it had run on: as far as to the time, perhaps."""
 
 
 def position_at(log: Log, at: int) -> int:
     """The last position recorded at or before an instant (microseconds); 0 when there is none."""
     with log.reading() as reader:
         head, indexed = reader.head(), indexed_to(reader)
-        if _is_by(reader, head, at):
+        if _time_of(reader, head) <= at:
             return head
-        if _is_by(reader, indexed, at):
-            return _searched(reader, indexed, head, at)
-        found = reader.query(_NARROWEST, (at, NEAR, at))
+        behind = _time_of(reader, min(indexed + 1, head))
+        if behind <= at:
+            return _searched(reader, indexed + 1, head, at)
+        found = reader.query(_NARROWEST, (behind, at, NEAR, at, at, at))
         return number(found[0][0]) if found else 0
 
 
@@ -45,11 +51,11 @@ def _searched(reader: LogReader, low: int, high: int, at: int) -> int:
     """Within what the index has not come to: one of them is by then, the other is not."""
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if _is_by(reader, middle, at) else (low, middle)
+        low, high = (middle, high) if _time_of(reader, middle) <= at else (low, middle)
     return low
 
 
-def _is_by(reader: LogReader, position: int, at: int) -> bool:
-    if position == 0:
-        return True
-    return all(number(row[1]) <= at for row in reader.raw(position - 1, 1))
+def _time_of(reader: LogReader, position: int) -> int:
+    """When an event was recorded; 0 for an empty log."""
+    found = reader.raw(position - 1, 1) if position else []
+    return number(found[0][1]) if found else 0

@@ -20,6 +20,7 @@ from gatebook.store.past import (
     Past,
     PastAccess,
     Place,
+    behind_index,
     mfa_required_for,
     positions,
     sealed,
@@ -131,18 +132,20 @@ def _issued(
 def _opened_or_rotated(reader: LogReader, jti: UUID, upto: int) -> Iterator[Recorded]:
     """Sessions' events of about when the token was made (UUIDv7: RFC 9562, section 5.7)."""
     made = (jti.int >> 80) * 1_000
-    after = 0
+    after = made - BEFORE, 0
     while True:
         found = [
-            number(row[0])
+            (number(row[0]), number(row[1]))
             for row in reader.query(
-                "SELECT position FROM audit WHERE recorded_at >= ? AND recorded_at <= ? "
+                "SELECT recorded_at, position FROM audit "
+                "WHERE (recorded_at, position) > (?, ?) AND recorded_at <= ? "
                 "AND type || '' IN ('session.opened', 'session.rotated') "
-                "AND position > ? AND position <= ? ORDER BY recorded_at, position LIMIT ?",
-                (made - BEFORE, made + AFTER, after, upto, AT_ONCE),
+                "AND position <= ? ORDER BY recorded_at, position LIMIT ?",
+                (*after, made + AFTER, upto, AT_ONCE),
             )
         ]
-        yield from sealed(reader, found)
+        yield from sealed(reader, [position for _at, position in found])
         if len(found) < AT_ONCE:
-            return
+            break
         after = found[-1]
+    yield from behind_index(reader, 0, upto)

@@ -10,7 +10,7 @@ import logging
 import sqlite3
 import threading
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 from uuid import UUID
 
 from gatebook.domain import readings
@@ -39,6 +39,9 @@ _REMEMBER: Final = (
 _KNOWN: Final = "SELECT count(*) FROM readings WHERE hour = ? AND reader = ?"
 _OVER: Final = "SELECT * FROM readings WHERE hour < ? ORDER BY hour LIMIT 1"
 _FORGET: Final = "DELETE FROM readings WHERE hour = ? AND reader = ? AND kind = ? AND account = ?"
+
+_KINDS: Final = frozenset(get_args(readings.Kind))
+_Row = tuple[int, str, str, bytes, int, int, int]
 
 _log = logging.getLogger("gatebook.readings")
 
@@ -141,7 +144,8 @@ class Readings:
         try:
             row = connection.execute(_OVER, (now // HOUR,)).fetchone()
             if row is not None:
-                self._sum_up(row, now)
+                if _can_be(row):
+                    self._sum_up(row, now)
                 connection.execute(_FORGET, row[:4])
         except BaseException:
             connection.execute("ROLLBACK")
@@ -149,10 +153,8 @@ class Readings:
         connection.execute("COMMIT")
         return True
 
-    def _sum_up(self, row: tuple[int, str, str, bytes, int, int, int], now: int) -> None:
+    def _sum_up(self, row: _Row, now: int) -> None:
         hour, name, kind, account, count, first_at, last_at = row
-        if not count:
-            return
         reader_type, _, reader_id = name.partition(":")
         reader = Actor(reader_type, reader_id)
         account_id = UUID(bytes=account) if account else None
@@ -171,6 +173,15 @@ class Readings:
             self._told = at // HOUR
             fields = {"file": self._file.path.name, "reason": str(error)}
             _log.error("unusable", extra={"fields": fields})
+
+
+def _can_be(row: _Row) -> bool:
+    """Whether there is something to sum up. Others can have written the file: no row of theirs may
+    stop the housekeeping, nor be an event that cannot be shown.
+    """
+    hour, _name, kind, account, count, first_at, last_at = row
+    when = 0 < first_at <= last_at and {first_at // HOUR, last_at // HOUR} == {hour}
+    return when and kind in _KINDS and len(account) in (0, 16) and 0 < count < 2**53
 
 
 def _reader(by: By) -> By:

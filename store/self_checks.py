@@ -23,7 +23,7 @@ from gatebook.projections.errors import FoldFailed
 from gatebook.projections.projection import Projection
 from gatebook.projections.self_check import Look, SelfCheck
 from gatebook.store.house import House, system
-from gatebook.store.scratch import open_scratch
+from gatebook.store.scratch import Scratch, open_scratch
 
 SHARE: Final = 0.1
 """Of one core's time, what the check takes at most."""
@@ -80,13 +80,11 @@ class SelfChecks:
     def _checks(self) -> Iterator[list[_Round]]:
         """One check a read model, each with a shadow of its own."""
         before = checked(self._house.store)
-        with tempfile.TemporaryDirectory(prefix="gatebook-") as folder, contextlib.ExitStack() as s:
+        with contextlib.ExitStack() as stack:
+            shadows = [stack.enter_context(_shadow(one.name)) for one in self._projections]
             yield [
-                _Round(
-                    SelfCheck(one, s.enter_context(open_scratch(Path(folder) / one.name))),
-                    before.get(one.name),
-                )
-                for one in self._projections
+                _Round(SelfCheck(one, shadow), before.get(one.name))
+                for one, shadow in zip(self._projections, shadows, strict=True)
             ]
 
     def _rounds(
@@ -139,3 +137,12 @@ class SelfChecks:
         now = self._house.clock.now()
         row = Checked(one.name, one.rounds, now, one.rows, one.drifted, one.table)
         self._house.store.transact(lambda tx: keep(tx, row))
+
+
+@contextlib.contextmanager
+def _shadow(name: str) -> Iterator[Scratch]:
+    """A scratch database that has no name any more: a crash leaves nothing of it."""
+    with contextlib.ExitStack() as stack:
+        with tempfile.TemporaryDirectory(prefix="gatebook-") as folder:
+            scratch = stack.enter_context(open_scratch(Path(folder) / name))
+        yield scratch

@@ -40,6 +40,8 @@ def as_of(
     single = [one for one in (named, session_id, jti, provider_id) if one is not None]
     if len(single) + roles_too > 1:
         raise Failed("ask for one thing at a time", USAGE)
+    if (single or roles_too) and (role or permission) is not None:
+        raise Failed("--role and --permission pick from everybody: leave out the rest", USAGE)
     then = asked(moment)
     with desk.api() as api:
         if named is not None:

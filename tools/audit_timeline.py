@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any, Final
 
 import click
@@ -130,7 +131,9 @@ def _print(desk: Desk, life: Life) -> None:
     desk.console.print(Text(f"{rfc3339(life.begin)} to {rfc3339(life.end)}", style="dim"))
     table = Table(box=None, pad_edge=False, show_header=False)
     for row in rows(life.bands, life.end):
-        words = f"{len(row.bands)} sessions" if row.group == "Sessions" else row.bands[-1].label
+        many = len(row.bands)
+        counted = f"{many} session{'s' * (many != 1)}"
+        words = counted if row.group == "Sessions" else row.bands[-1].label
         table.add_row(Text(row.group, style="dim"), _bar(row, life), Text(plain(words)))
     desk.console.print(table)
     desk.console.print()
@@ -169,10 +172,15 @@ def _print_moments(desk: Desk, life: Life) -> None:
 
 def _write(path: Path, content: str) -> None:
     """Whole or not at all, for its owner's eyes: it holds what the log holds."""
-    new = path.with_name(f"{path.name}.new")
     try:
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            file.write(content)
-        new.replace(path)
+        # Under a name that nobody can know: in a shared directory a link may stand at any other.
+        with NamedTemporaryFile("w", dir=path.parent, prefix=path.name, delete=False) as file:
+            try:
+                file.write(content)
+                file.close()
+                os.replace(file.name, path)
+            except BaseException:
+                os.unlink(file.name)
+                raise
     except OSError as error:
         raise Failed(f"{path}: {error.strerror}") from error

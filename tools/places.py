@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from gatebook.api.decoding import microseconds
-from gatebook.api.times import position_at
 from gatebook.store.house import House
 from gatebook.store.past import Place
+from gatebook.store.past_places import position_at
 from gatebook.tools.desk import USAGE, Failed
 
 Moment = tuple[str, str | int]

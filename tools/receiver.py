@@ -4,9 +4,9 @@
     gatebook audit export --follow --after "$(python receiver.py --position COPY)" |
         python receiver.py VKEY COPY
 
-The first proves a whole export, the second keeps it in a file, and killed at any moment goes on
-where it was: COPY.state says where. Needs Python and `cryptography`, nothing of Gatebook. Exit code
-0, or 1 with the reason.
+The first proves a whole export, up to its last line. The second keeps it in a file, and killed at
+any moment goes on where it was: COPY.state says where. Needs Python and `cryptography`, nothing of
+Gatebook. Exit code 0, or 1 with the reason.
 """
 
 import json
@@ -53,6 +53,8 @@ def take(line: dict[str, Any], state: dict[str, Any], key: str) -> None:
     if line["position"] != state["position"] + 1:
         raise ValueError(f"event {line['position']} follows event {state['position']}")
     found, size = b64decode(line["leaf_hash"], validate=True), state["position"]
+    if len(found) != 32:  # of two neighbours one could lend the other a byte
+        raise ValueError(f"the leaf hash of event {size + 1} is none")
     while size & 1:
         found, size = node(edge.pop(), found), size >> 1
     state["edge"] = [one.hex() for one in (*edge, found)]
@@ -103,7 +105,9 @@ def main(arguments: list[str]) -> int:
             if path:
                 copy.truncate(state["bytes"])
             receive(key, state, copy if path else None)
-    except (ValueError, KeyError, TypeError, OSError, InvalidSignature) as error:
+        if not path and not 0 < state["proved"] == state["position"]:
+            raise ValueError("{position} events, but a signed head for {proved}".format(**state))
+    except (ValueError, KeyError, TypeError, OSError, RecursionError, InvalidSignature) as error:
         print(f"receiver: {str(error) or 'the signature of a head is wrong'}", file=sys.stderr)
         return 1
     print("{position} events, proved up to {proved}".format(**state))

@@ -155,6 +155,9 @@ class Bands:
             self._begin("Status", "status", status, status, event, at)
         if event["type"] in ENDS_SESSIONS:
             self._end_sessions(event, at)
+        if event["type"] == "account.erased":
+            for group, row in [key for key in self._open if key[0] in ("Roles", "Credentials")]:
+                self._end(group, row, event, at)
         known = self._folds.get(event["type"])
         if known is not None:
             known(event, at)

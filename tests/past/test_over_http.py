@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -287,3 +288,16 @@ def test_questions_about_the_past_are_recorded(served: Served) -> None:
         ("explain", about["id"]),
         ("diff", None),
     ]
+
+
+def test_questions_about_the_past_leave_room_for_others(served: Served) -> None:
+    """Of many at one time some are told to come back; none fails otherwise, and others go on."""
+
+    def ask(_number: int) -> int:
+        return served.admin.get("/v1/audit/access?limit=500").status
+
+    with ThreadPoolExecutor(16) as pool:
+        found = list(pool.map(ask, range(120)))
+    assert set(found) <= {200, 503}
+    assert found.count(200) > 10
+    assert served.admin.get("/v1/audit/access").status == 200

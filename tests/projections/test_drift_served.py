@@ -44,7 +44,9 @@ def test_a_changed_row_is_noticed_and_mended(
 
         until(lambda: problems(served) != [])
         (told,) = problems(served)
-        assert told.startswith("The read model access is not what the log says: 1 rows")
+        assert told.startswith(
+            "The read model access is not what the log says: rows that differ: 1,"
+        )
         assert served.client.get("/v1/ready").status == 503
         assert b'gatebook_projection_drifted_rows{projection="access"} 1.0' in metrics(served)
         until(lambda: len(served.events("&type=projection.drifted")) == 1)

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from eventsourcing.persistence import OperationalError
 
-from gatebook.domain import account, session
+from gatebook.domain import account, deployment, session
 from gatebook.domain.envelope import Recorded
 from gatebook.projections import audit, engine, follower, sessions
 from gatebook.projections.access import ACCESS
@@ -123,13 +123,14 @@ def test_an_unreadable_event_halts_until_it_is_skipped(url: str) -> None:
 
         with pytest.raises(NotHalted, match=str(bad)):
             engine.skip(house.log, "audit", bad + 1)
+        house.append(deployment.STREAM_ID, deployment.ProjectionEventSkipped("audit", bad))
         engine.skip(house.log, "audit", bad)
         with pytest.raises(NotHalted):
             engine.skip(house.log, "audit", bad)
         house.follow()
 
         assert status(house.log).lag == 0
-        assert [row[0] for row in house.rows(audit.AUDIT)] == [1, 3]
+        assert [row[0] for row in house.rows(audit.AUDIT)] == [1, 3, 4]
         assert status(house.log, sessions.PROJECTION).status == "halted"
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from gatebook.domain import deployment
 from gatebook.projections import bookkeeping, engine, self_check
 from gatebook.projections.differences import Difference
 from gatebook.projections.projection import Projection
@@ -126,9 +127,14 @@ def test_one_skipped_event_is_found(lived: House, tmp_path: Path, projection: Pr
         assert found
         assert all(one.live is None for one in found)
 
+    skips = [
+        deployment.ProjectionEventSkipped(projection.name, position)
+        for position in (head + 1, head + 2)
+    ]
+    lived.append(deployment.STREAM_ID, *skips)
     with lived.log.writing() as writing:
-        for position in (head + 1, head + 2):
-            bookkeeping.skip(writing, projection.name, position)
+        for skip in skips:
+            bookkeeping.skip(writing, projection.name, skip.position)
     with scratch(tmp_path, "another") as tx:
         assert a_round(SelfCheck(projection, tx), lived)[1] == []
 

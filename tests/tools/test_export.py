@@ -214,10 +214,16 @@ def test_the_receiver_finds(change, said, export, key):
     assert "\n" not in told
 
 
-def test_the_receiver_says_what_is_not_proved_yet(export, key):
-    """Events behind the last head are taken in, and not called proved."""
+def test_the_receiver_says_what_is_not_proved_yet(export, key, tmp_path):
+    """Events behind the last head are kept and not called proved; alone they prove nothing."""
     _, lines, _ = export()
-    assert received(key, lines[:-1]) == (0, f"{len(lines) - 1} events, proved up to 0")
+    events = len(lines) - 1
+    copied = received(key, lines[:-1], tmp_path / "copy")
+    assert copied == (0, f"{events} events, proved up to 0")
+    assert received(key, lines[:-1]) == (
+        1,
+        f"receiver: {events} events, but a signed head for 0",
+    )
 
 
 def test_the_receiver_goes_on_from_any_cut(export, key, tmp_path):
