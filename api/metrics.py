@@ -61,7 +61,9 @@ def forget(pid: int) -> None:
         mark_process_dead(pid, path=directory)  # type: ignore[no-untyped-call]
         for path in Path(directory).glob(f"*_{pid}.db"):
             with path.open("r+b") as file:
-                file.truncate(max(USED.size, *USED.unpack(file.read(USED.size))))
+                head = file.read(USED.size)
+                if len(head) == USED.size:  # else it died before it had counted anything
+                    file.truncate(max(USED.size, *USED.unpack(head)))
 
 
 def _reserve(directory: Path) -> bool:

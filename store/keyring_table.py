@@ -201,4 +201,5 @@ def create_keys_file(path: str) -> None:
 
 
 def _opened_keys(path: str) -> sqlite3.Connection:
-    return connect(path, "journal_mode=TRUNCATE", "secure_delete=ON")
+    # SQLite is not fair: on a slow disk somebody who waits can be passed by for many seconds.
+    return connect(path, "journal_mode=TRUNCATE", "secure_delete=ON", "busy_timeout=30000")

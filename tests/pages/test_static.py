@@ -55,7 +55,7 @@ def _only_what_is_built(directory: str, names: list[str]) -> set[str]:
     """The packages and what describes them: a build leaves files in the tree that it reads."""
     if Path(directory) != API.parent:
         return {"__pycache__"} & set(names)
-    packages = {"domain", "projections", "api", "store", "tools"}
+    packages = {"domain", "projections", "api", "store", "tools", "dist"}
     return set(names) - packages - {"setup.cfg", "pyproject.toml", "README.md", "LICENSE"}
 
 

@@ -47,6 +47,7 @@ class Life:
         house.app.clock = self.clock
         self.accounts: list[UUID] = []
         self.tokens: list[UUID] = []
+        self.owners: dict[UUID, UUID] = {}
         self.accepted = 0
         self._refresh: list[str] = []
         self._names: dict[UUID, str] = {}
@@ -104,13 +105,17 @@ class Life:
 
     def _handed(self, pair: SignedIn) -> None:
         assert isinstance(pair, TokenPair)
-        self.tokens.append(_jti(pair))
+        self._owned(_jti(pair), pair.account_id)
         self._refresh.append(pair.refresh_token)
+
+    def _owned(self, jti: UUID, account_id: UUID) -> None:
+        self.tokens.append(jti)
+        self.owners[jti] = account_id
 
     def _renew(self) -> None:
         place = self.dice.choice(range(len(self._refresh)))
         pair = self.house.sessions.renew(BY, self._refresh[place])
-        self.tokens.append(_jti(pair))
+        self._owned(_jti(pair), pair.account_id)
         if self.dice.random() < 0.97:
             self._refresh[place] = pair.refresh_token
 
@@ -126,7 +131,7 @@ class Life:
     def _issue(self) -> None:
         seconds = self.dice.randrange(60, 40_000)
         issued = self.house.tokens.issue(BY, self._someone(), expires_in=seconds)
-        self.tokens.append(issued.jti)
+        self._owned(issued.jti, issued.account_id)
 
     def _status(self) -> None:
         to = self.dice.choice(("active", "active", "inactive", "deleted", "restored", "restored"))

@@ -19,7 +19,7 @@ from tests.system.deeds import Writer
 from tests.system.evidence import caught_up, check_store, house_of, lost
 from tests.system.family import children, kill, kill_all, replaced
 
-ROUNDS = 15 if IN_CI else 6
+ROUNDS = 8 if IN_CI else 4
 WRITERS = 6
 
 
