@@ -13,6 +13,9 @@ from gatebook.store.house import House
 from gatebook.tools.desk import Desk, Failed, rfc3339
 from gatebook.tools.master import escrow_, recover, rotate_master
 
+KID_LENGTH = 43
+"""Characters of a SHA-256 thumbprint in base64url (RFC 7638)."""
+
 SHOWN = ("kid", "algorithm", "status", "signs_from")
 
 
@@ -27,6 +30,16 @@ def list_(desk: Desk) -> None:
     """List signing keys."""
     with desk.api() as api:
         desk.table(api.items("/v1/keys"), SHOWN)
+
+
+class OfKid(click.Command):
+    """A command whose only argument is a kid, of which one in 64 begins with a "-"."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """What is as long as a kid is one, not an option."""
+        if len(args) == 1 and len(args[0]) == KID_LENGTH:
+            args = ["--", *args]
+        return super().parse_args(ctx, args)
 
 
 @key.command("rotate-signing")
@@ -44,7 +57,7 @@ def rotate_signing(desk: Desk, lead: int | None) -> None:
         _show(desk, api.call("POST", "/v1/keys/rotate", body))
 
 
-@key.command()
+@key.command(cls=OfKid)
 @click.argument("kid")
 @click.pass_obj
 def retire(desk: Desk, kid: str) -> None:

@@ -176,8 +176,9 @@ def test_signing_keys(cli):
     [first] = as_json(cli("--json", "key", "list"))
     rotated = as_json(cli("--json", "key", "rotate-signing", "--lead", "0"))
     assert cli("--yes", "key", "retire", rotated["kid"])[0] == 1
-    code, _output, errors = cli("key", "retire", "nobody")
-    assert (code, "there is no key nobody" in errors) == (1, True)
+    for unknown in ("nobody", f"-yh{'k' * 40}", f"--{'k' * 41}"):
+        code, _output, errors = cli("key", "retire", unknown)
+        assert (code, f"there is no key {unknown}" in errors) == (1, True)
     assert cli("--yes", "key", "retire", first["kid"])[0] == 0
     states = {key["kid"]: key["status"] for key in as_json(cli("--json", "key", "list"))}
     assert states == {first["kid"]: "retired", rotated["kid"]: "active"}
