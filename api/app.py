@@ -12,7 +12,7 @@ import falcon
 import msgspec
 from eventsourcing.persistence import PersistenceError
 
-from gatebook.api import headers, oauth2_errors, problems
+from gatebook.api import decoding, headers, logs, oauth2_errors, problems
 from gatebook.api.metrics import Metrics
 from gatebook.api.oauth2_errors import OAuthError, of_problem
 from gatebook.api.page_templates import problem_page
@@ -36,7 +36,6 @@ HEALTH: Final = "/v1/health"
 PROBLEM_JSON: Final = "application/problem+json"
 HSTS: Final = "max-age=63072000; includeSubDomains"
 
-_access_log = logging.getLogger("gatebook.access")
 _error_log = logging.getLogger("gatebook.error")
 _encoder = msgspec.json.Encoder()
 
@@ -73,16 +72,14 @@ class Surroundings:
         context = req.context
         context.started = time.perf_counter()
         context.method = req.method if req.method in METHODS else "other"
-        context.span = self._tracing.begin(context.method, req.get_header("traceparent"))
-        context.request_id = headers.request_id(
-            req.get_header("X-Request-Id"),
-            req.get_header("traceparent"),
-            self._house.ids.ordered(),
-        )
+        context.source = source = source_of(req.env, self._site)
+        given, trace = req.env.get("HTTP_X_REQUEST_ID"), req.env.get("HTTP_TRACEPARENT")
+        context.span = self._tracing.begin(context.method, trace)
+        context.request_id = headers.request_id(given, trace, self._house.ids.ordered())
         if context.method == "other":
             req.method = NOBODYS
         if req.path != HEALTH and self._site.operator is None:
-            check_throttle(self._house.throttle.take("request", source_of(req, self._site).ip))
+            check_throttle(self._house.throttle.take("request", source.ip))
 
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, _resource: object, _ok: bool
@@ -99,18 +96,14 @@ class Surroundings:
         status = resp.status_code
         self._metrics.observe(template, req.context.method, status, seconds)
         self._tracing.end(req.context.span, template, status, req.context.request_id)
-        _access_log.info(
-            "request",
-            extra={
-                "fields": {
-                    "request_id": req.context.request_id,
-                    "route": template,
-                    "method": req.context.method,
-                    "status": status,
-                    "duration_ms": round(seconds * 1000, 3),
-                    "client": source_of(req, self._site).user_agent,
-                }
-            },
+        logs.answered(
+            decoding.instant(self._house.clock.now()),
+            req.context.request_id,
+            template,
+            req.context.method,
+            status,
+            seconds,
+            req.context.source.user_agent,
         )
 
 

@@ -15,7 +15,6 @@ import socket
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
 from importlib import import_module
 from typing import IO, Any, Final
@@ -25,19 +24,16 @@ from granian._futures import _new_cbscheduler
 from granian.http import HTTP1Settings
 
 from gatebook.api.engine import DRAIN_SECONDS, HEADER_BYTES, IDLE, LINGER, Engine, connections
+from gatebook.api.owed import BODIES, WAITING, Owed
+from gatebook.api.pipeline import source_of
 from gatebook.api.problems import Problem, document
 from gatebook.api.site import Site
 from gatebook.store import tls
+from gatebook.store.permits import Permits
 from gatebook.store.settings import Settings
 
 HEADER_MILLISECONDS: Final = 20_000
 BESIDE_THREADS: Final = 4
-BODIES: Final = 256
-"""Bodies that a worker waits for at once: each holds a thread, which is none of the handlers'."""
-
-BODIES_OF_ONE: Final = 16
-"""Of them those that one address may owe: an honest body comes together with its header."""
-
 LARGEST_FORM: Final = 65_536
 """Bytes that some routes take though `max_body` may be less."""
 
@@ -72,9 +68,8 @@ class GranianEngine:
         self._signal.add_cb(self._ended.set)
         self._stopping = threading.Event()
         self._beside: Engine | None = None
-        self._turns = threading.BoundedSemaphore(threads)
-        self._owed: Counter[str] = Counter()
-        self._owing = threading.Lock()
+        self._turns = Permits(threads)
+        self._owed = Owed()
         self._app: Any = None
         self._socket: socket.socket | None = None
         self._files: list[IO[bytes]] = []
@@ -129,7 +124,7 @@ class GranianEngine:
             None,
             1,
             self._threads,
-            self._threads + BODIES,
+            self._threads + BODIES + WAITING,
             IDLE,
             connections(),
             "1",
@@ -177,17 +172,13 @@ class GranianEngine:
         chunked = "HTTP_TRANSFER_ENCODING" in scope
         if not chunked and not 0 < int(scope.get("CONTENT_LENGTH") or 0) <= largest:
             return None
-        address = scope["REMOTE_ADDR"]
-        with self._owing:
-            if self._owed[address] >= BODIES_OF_ONE or self._owed.total() >= BODIES:
-                return Problem("overloaded", "Too many bodies have not arrived yet.")
-            self._owed[address] += 1
+        address = source_of(scope, self._site).ip
+        if not self._owed.begin(address):
+            return Problem("overloaded", "Too many bodies have not arrived yet.")
         try:
             body = bytes(scope["wsgi.input"].read(largest + 1))
         finally:
-            with self._owing:
-                self._owed[address] -= 1
-                self._owed += Counter()  # whoever owes nothing is forgotten
+            self._owed.end(address)
         scope["wsgi.input"] = io.BytesIO(body)
         if chunked:
             scope["CONTENT_LENGTH"] = str(len(body))

@@ -3,10 +3,49 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import msgspec
+
+_access = logging.getLogger("gatebook.access")
+_encoder = msgspec.json.Encoder()
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """The line of a request. Not through `logging`, which takes five times as long for it."""
+
+    at: datetime
+    process: int
+    request_id: str
+    route: str
+    method: str
+    status: int
+    duration_ms: float
+    client: str
+    level: str = "info"
+    logger: str = _access.name
+    message: str = "request"
+
+
+def answered(
+    at: datetime,
+    request_id: str,
+    route: str,
+    method: str,
+    status: int,
+    seconds: float,
+    client: str,
+) -> None:
+    """Tells of a request, in one write. A line that cannot be written is lost, nothing else."""
+    if not _access.isEnabledFor(logging.INFO):
+        return
+    milliseconds = round(seconds * 1000, 3)
+    line = Answered(at, os.getpid(), request_id, route, method, status, milliseconds, client)
+    with suppress(OSError, ValueError):  # nobody reads it any more, or it is closed
+        os.write(sys.stderr.fileno(), _encoder.encode(line) + b"\n")
 
 
 class JsonLines(logging.Formatter):

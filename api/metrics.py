@@ -125,6 +125,7 @@ class Metrics:
             registry=registry,
             multiprocess_mode="liveall",
         )
+        self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         # Its file is made now: later its directory might be gone, and a request would fail.
         self._requests.labels("none", "GET", "404")
         house.store.observe_writes(self._wrote)
@@ -132,8 +133,12 @@ class Metrics:
 
     def observe(self, route: str, method: str, status: int, seconds: float) -> None:
         """One request answered."""
-        self._requests.labels(route, method, str(status)).inc()
-        self._seconds.labels(route, method).observe(seconds)
+        known = self._known.get((route, method, status))
+        if known is None:
+            count = self._requests.labels(route, method, str(status))
+            known = self._known[route, method, status] = count, self._seconds.labels(route, method)
+        known[0].inc()
+        known[1].observe(seconds)
 
     def _wrote(self, writes: int, seconds: float) -> None:
         self._append_writes.observe(writes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 from uuid import UUID
 
@@ -53,7 +53,7 @@ class Responder:
 
     def _answer(self, req: falcon.Request, path: dict[str, str]) -> Reply:
         route, house = self.route, self._house
-        source = source_of(req, self._site)
+        source: Source = req.context.source
         now = house.clock.now()
         shown = self._shown(req)
         if route.page:
@@ -70,6 +70,7 @@ class Responder:
             authentication.permit(route.need, req.method, principal, named)
         query = self._query.read(req.query_string)
         raw, body = self._decoded(req)
+        sent = req.env.get
         call: Call[Any, Any] = Call(
             house=house,
             site=self._site,
@@ -81,17 +82,17 @@ class Responder:
             path=values,
             body=body,
             query=query,
-            if_match=headers.if_match(req.get_header("If-Match")) if route.if_match else None,
+            if_match=headers.if_match(sent("HTTP_IF_MATCH")) if route.if_match else None,
             retry=self._retry(req, principal, raw) if route.method == "POST" else None,
             device=cookies.read(
-                req.get_header("Cookie"), cookies.name_of(self._site, cookies.DEVICE)
+                sent("HTTP_COOKIE"), cookies.name_of(self._site, cookies.DEVICE)
             ),
             session_cookie=shown.session_cookie,
             jkt=self._jkt(shown),
             authorization=shown.authorization if route.form else None,
-            cookies=req.get_header("Cookie"),
-            user_agent=req.get_header("User-Agent"),
-            if_none_match=req.get_header("If-None-Match"),
+            cookies=sent("HTTP_COOKIE"),
+            user_agent=sent("HTTP_USER_AGENT"),
+            if_none_match=sent("HTTP_IF_NONE_MATCH"),
         )
         return route.handler(call)
 
@@ -117,18 +118,19 @@ class Responder:
             raise
 
     def _shown(self, req: falcon.Request) -> Shown:
-        site, sent = self._site, req.get_header("Cookie")
+        site, sent = self._site, req.env.get
+        cookie = sent("HTTP_COOKIE")
         return Shown(
             method=req.method,
             url=site.base_url + req.path,
-            authorization=req.get_header("Authorization"),
-            session_cookie=cookies.read(sent, cookies.name_of(site, cookies.SESSION)),
-            csrf_token=req.get_header("X-CSRF-Token"),
-            csrf_cookie=cookies.read(sent, cookies.name_of(site, cookies.CSRF)),
-            host=req.get_header("Host"),
-            origin=req.get_header("Origin"),
-            fetch_site=req.get_header("Sec-Fetch-Site"),
-            dpop=req.get_header("DPoP"),
+            authorization=sent("HTTP_AUTHORIZATION"),
+            session_cookie=cookies.read(cookie, cookies.name_of(site, cookies.SESSION)),
+            csrf_token=sent("HTTP_X_CSRF_TOKEN"),
+            csrf_cookie=cookies.read(cookie, cookies.name_of(site, cookies.CSRF)),
+            host=sent("HTTP_HOST"),
+            origin=sent("HTTP_ORIGIN"),
+            fetch_site=sent("HTTP_SEC_FETCH_SITE"),
+            dpop=sent("HTTP_DPOP"),
         )
 
     def _decoded(self, req: falcon.Request) -> tuple[bytes, Any]:
@@ -167,7 +169,7 @@ class Responder:
     def _retry(self, req: falcon.Request, principal: Caller | None, raw: bytes) -> Retry | None:
         if self.route.lenient or self.route.page:
             return None
-        key = headers.idempotency_key(req.get_header("Idempotency-Key"))
+        key = headers.idempotency_key(req.env.get("HTTP_IDEMPOTENCY_KEY"))
         if key is None:
             return None
         return Retry(
@@ -214,13 +216,12 @@ def too_large(limit: int) -> Problem:
     return Problem("too-large", f"A body here has at most {limit} bytes.")
 
 
-def source_of(req: falcon.Request, site: Site) -> Source:
-    """Where a request came from."""
-    peer = str(req.env.get("REMOTE_ADDR", ""))
-    forwarded = req.get_header("X-Forwarded-For")
+def source_of(env: Mapping[str, Any], site: Site) -> Source:
+    """Where a request came from, by its WSGI environment."""
+    peer, forwarded = str(env.get("REMOTE_ADDR", "")), env.get("HTTP_X_FORWARDED_FOR")
     return Source(
         ip=client_address(peer, forwarded, site.trusted_proxies),
-        user_agent=user_agent_class(req.get_header("User-Agent")),
+        user_agent=user_agent_class(env.get("HTTP_USER_AGENT")),
     )
 
 

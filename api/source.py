@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
@@ -11,6 +12,7 @@ Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
 
 _MAX_HOPS: Final = 32
+_LONGEST_AGENT: Final = 512
 
 _AGENTS: Final[tuple[tuple[str, re.Pattern[str]], ...]] = tuple(
     (name, re.compile(pattern, re.IGNORECASE))
@@ -32,10 +34,13 @@ _AGENTS: Final[tuple[tuple[str, re.Pattern[str]], ...]] = tuple(
 
 def user_agent_class(header: str | None) -> str:
     """One word of a closed list for a User-Agent header."""
-    if not header:
-        return "none"
+    return _class_of(header[:_LONGEST_AGENT]) if header else "none"
+
+
+@lru_cache(1024)
+def _class_of(header: str) -> str:
     for name, pattern in _AGENTS:
-        if pattern.search(header[:512]):
+        if pattern.search(header):
             return name
     return "other"
 
@@ -46,8 +51,10 @@ def client_address(peer: str, forwarded_for: str | None, trusted: Sequence[Netwo
     The socket's peer, unless that is a trusted proxy: then the rightmost hop of X-Forwarded-For
     that is none. Whatever stands left of a hop that cannot be read was written by anybody.
     """
+    if not forwarded_for or not trusted:
+        return peer
     address = _address(peer)
-    if address is None or not forwarded_for or not _trusted(address, trusted):
+    if address is None or not _trusted(address, trusted):
         return peer
     for hop in reversed(forwarded_for.split(",")[-_MAX_HOPS:]):
         found = _address(hop.strip())

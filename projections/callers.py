@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
@@ -61,6 +62,12 @@ ORDER BY r.role
 """
 # A role that was deleted while granted finds no row in access_roles, and so gives nothing.
 
+_QUESTIONS: Final = {
+    kind: (_CALLER.format(source=inner.replace("?1", "?")), inner.count("?1"))
+    for kind, inner in _SOURCES.items()
+}
+"""The whole of each, and how often it holds the id."""
+
 
 def find(
     source: Queries,
@@ -75,9 +82,7 @@ def find(
     Roles in `mfa_required_for` give nothing to a person who did not sign in with two factors,
     unless it was by break-glass: that is for when a second factor cannot be had.
     """
-    inner = _SOURCES[kind]
-    times = inner.count("?1")
-    sql = _CALLER.format(source=inner.replace("?1", "?"))
+    sql, times = _QUESTIONS[kind]
     found = source.query(sql, (*[presented_id.bytes] * times, at, at))
     if not found:
         return None
@@ -117,5 +122,11 @@ def granted(
 ) -> tuple[list[str], frozenset[str]]:
     """Role names and their permissions, from rows that hold them from `column` on."""
     held = [row for row in rows if row[column] is not None and text(row[column]) not in held_back]
-    permissions = frozenset(name for row in held for name in text(row[column + 1]).split())
+    permissions = frozenset[str]().union(*(_split(text(row[column + 1])) for row in held))
     return [text(row[column]) for row in held], permissions
+
+
+@lru_cache(1024)
+def _split(permissions: str) -> frozenset[str]:
+    """The permissions of a role, of which there are few."""
+    return frozenset(permissions.split())

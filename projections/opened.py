@@ -43,16 +43,14 @@ class Opened:
 
     def profile(self, position: int | None) -> Profile | None:
         """The profile that an account's event holds; None once it is erased, or without event."""
-        return None if position is None else self.profiles((position,))[position]
+        if position is None:
+            return None
+        known = self._cache.get(position)
+        return _profile_of(position, known or self._events((position,))[position])
 
     def profiles(self, positions: Collection[int]) -> dict[int, Profile | None]:
         """The same of many events at once."""
-        found: dict[int, Profile | None] = {}
-        for position, event in self._events(positions).items():
-            if not isinstance(event, AccountCreated | AccountRenamed | AccountProfileChanged):
-                raise TypeError(f"event {position} ({event.TOPIC}) holds no profile")
-            found[position] = event.profile
-        return found
+        return {place: _profile_of(place, one) for place, one in self._events(positions).items()}
 
     def api_key(self, position: int) -> ApiKeyMaterial | None:
         """The digest and name that an API key's event holds; None once it is erased."""
@@ -76,3 +74,9 @@ class Opened:
                     self._cache.update(read)
             known |= read
         return known
+
+
+def _profile_of(position: int, event: Event) -> Profile | None:
+    if not isinstance(event, AccountCreated | AccountRenamed | AccountProfileChanged):
+        raise TypeError(f"event {position} ({event.TOPIC}) holds no profile")
+    return event.profile

@@ -234,13 +234,20 @@ class Log(ABC):
     def _ask(self, question: Callable[[LogReader], T]) -> T:
         """Asks once more, on a new connection, when the one at hand turns out to be dead."""
         self._check_process()
+        reader = self._readers.take()
         try:
-            with self._readers.lend() as reader:
-                return question(reader)
+            answer = question(reader)
         except StoreUnavailable:
-            self._readers.drop_idle()
-            with self._readers.lend() as reader:
-                return question(reader)
+            self._readers.drop(reader)
+        except BaseException:
+            self._readers.give(reader)
+            raise
+        else:
+            self._readers.give(reader)
+            return answer
+        self._readers.drop_idle()
+        with self._readers.lend() as reader:
+            return question(reader)
 
     @contextmanager
     def _begun(self, pool: Pool[C], begin: Callable[[C], None]) -> Iterator[C]:

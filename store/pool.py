@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import Generic, Protocol, TypeVar
 from eventsourcing.persistence import InterfaceError, OperationalError
 
 from gatebook.store.faults import StoreUnavailable
+from gatebook.store.permits import Permits
 
 
 class Poolable(Protocol):
@@ -32,35 +32,35 @@ class Pool(Generic[C]):
     def __init__(self, connect: Callable[[], C], *, limit: int, timeout: float = 5.0) -> None:
         self._connect = connect
         self._idle: deque[C] = deque()
-        self._free = threading.BoundedSemaphore(limit)
+        self._free = Permits(limit)
         self._limit = limit
         self._timeout = timeout
         self._closed = False
 
     def take(self) -> C:
         """Raises `OperationalError` when none came free in time, and what opening one raises."""
-        if not self._free.acquire(timeout=self._timeout):
+        if not self._free.take(self._timeout):
             raise OperationalError(
                 f"all {self._limit} connections stayed busy for {self._timeout:g} s"
             )
         try:
             return self._usable()
         except BaseException:
-            self._free.release()
+            self._free.give()
             raise
 
     def give(self, connection: C) -> None:
         self._idle.append(connection)
         if self._closed:
             self.drop_idle()
-        self._free.release()
+        self._free.give()
 
     def drop(self, connection: C) -> None:
         """Instead of `give`, for a connection that failed."""
         try:
             connection.close()
         finally:
-            self._free.release()
+            self._free.give()
 
     @contextmanager
     def lend(self) -> Iterator[C]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from typing import Any, Final
 
-import jwt
 import msgspec
+from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from gatebook.domain.ports import AssertionClaims, Claims
 from gatebook.store import jose
@@ -28,6 +29,14 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     alg: str
     kid: str
     typ: str
+
+
+_ALGORITHMS: Final[dict[str, Any]] = {
+    "ES256": ECAlgorithm(ECAlgorithm.SHA256),
+    "EdDSA": OKPAlgorithm(),
+    "RS256": RSAAlgorithm(RSAAlgorithm.SHA256),
+}
+_encoder = msgspec.json.Encoder()
 
 
 class PublicKey(msgspec.Struct, frozen=True):
@@ -63,7 +72,10 @@ class JwsSigner:
             key = self._keyring.signing_key(kid)
             # One that no longer signs leaves this process too, with the next but one.
             self._keys = dict([*known.items(), (kid, key)][-2:])
-        return jwt.encode(members, key, algorithm=algorithm, headers={"kid": kid, "typ": typ})
+        header = Header(alg=algorithm, kid=kid, typ=typ)
+        signed = b".".join(_base64url(_encoder.encode(part)) for part in (header, members))
+        signature = _ALGORITHMS[algorithm].sign(signed, key)
+        return b".".join((signed, _base64url(signature))).decode()
 
 
 class Verifier:
@@ -136,3 +148,7 @@ class Verifier:
                 for old in list(self._verified)[: CACHED // 2]:
                     del self._verified[old]
             self._verified[digest] = claims
+
+
+def _base64url(raw: bytes) -> bytes:
+    return urlsafe_b64encode(raw).rstrip(b"=")

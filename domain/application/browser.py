@@ -66,7 +66,7 @@ class Browser:
         newest = self._app.event_log.last(session_id, 1)
         if newest and isinstance(newest[0].event, session.SessionEnded):
             return "idle_timeout" if newest[0].event.cause == "idle" else "revoked"
-        state = self._app.load(session_id, session.Session(), session.evolve, of="session").state
+        state = self._app.session(session_id).state
         return "absolute_timeout" if state.live and now >= state.expires_at else "revoked"
 
     def matches_csrf(self, session_id: UUID, presented: str) -> bool:

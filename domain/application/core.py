@@ -16,7 +16,7 @@ from eventsourcing.persistence import (
 )
 from eventsourcing.utils import Environment, EnvType
 
-from gatebook.domain import idempotency
+from gatebook.domain import idempotency, session
 from gatebook.domain.access import Access
 from gatebook.domain.envelope import Actor, Entry, Metadata, Source
 from gatebook.domain.errors import (
@@ -30,10 +30,15 @@ from gatebook.domain.event import Event
 from gatebook.domain.permissions import ALL
 from gatebook.domain.policy import STREAM_ID, Adopted, Policy, evolve
 from gatebook.domain.ports import Clock, Envelopes, Guesses, Ids, Keys, Log, Names, Refusals, Signer
-from gatebook.domain.session import SessionEnded
+from gatebook.domain.session import Session, SessionEnded
 
 ATTEMPTS = 8
 """How often a command is decided when others keep moving first."""
+
+KEPT = 2_000
+"""Sessions whose folded state is kept, of those with more than `LONG` events."""
+
+LONG = 8
 
 HOUR = 3600 * 1_000_000
 DAY = 24 * HOUR
@@ -167,6 +172,7 @@ class Gatebook(Application[UUID]):
         self.refusals = refusals
         self.guesses = guesses
         self._policy_version = 0
+        self._sessions: dict[UUID, Loaded[Session]] = {}
         super().__init__()
 
     @property
@@ -210,6 +216,26 @@ class Gatebook(Application[UUID]):
             loaded: Loaded[S] = self.repository.get(stream_id, projector_func=project)
         except AggregateNotFoundError:
             return Loaded(stream_id, 0, initial)
+        return loaded
+
+    def session(self, session_id: UUID) -> Loaded[Session]:
+        """Folds a session's stream; an id of anything else is as if it were not there.
+
+        Who renews for a month leaves thousands of events. What was folded of them is kept, and only
+        what is new is read: the log never changes, and a session's state is nobody's personal data.
+        """
+        known = self._sessions.get(session_id)
+        if known is None:
+            loaded = self.load(session_id, Session(), session.evolve, of="session")
+        else:
+            loaded = known
+            for recorded in self.event_log.stream(session_id, known.version):
+                state = session.evolve(loaded.state, recorded.event)  # type: ignore[arg-type]  # of this stream
+                loaded = Loaded(session_id, recorded.version, state)
+        if loaded.version > LONG:
+            if len(self._sessions) >= KEPT:
+                self._sessions = {}
+            self._sessions[session_id] = loaded
         return loaded
 
     def version(self, stream_id: UUID) -> int:

@@ -76,7 +76,7 @@ class OAuth:
             session_id, rotation = self._families.open_refresh_token(refresh_token)
         except InvalidCredentials:
             return None
-        state = self._app.load(session_id, Session(), session.evolve, of="session").state
+        state = self._app.session(session_id).state
         if state.account_id is None or not state.live or rotation != state.rotations:
             return None
         live = self._app.access.account(state.account_id, now)
@@ -92,7 +92,7 @@ class OAuth:
             return
 
         def decide(_now: int) -> Decision[None]:
-            loaded = self._app.load(session_id, Session(), session.evolve, of="session")
+            loaded = self._app.session(session_id)
             events = session.end("revoked", loaded.state)
             return _given_up(loaded.entries(events), loaded.state.account_id)
 

@@ -100,7 +100,7 @@ class Passwords:
     def _kept(self, by: By, epoch: int) -> list[Entry]:
         if by.session_id is None:
             return []
-        current = self._app.load(by.session_id, session.Session(), session.evolve)
+        current = self._app.session(by.session_id)
         return current.entries(session.keep(epoch, current.state))
 
     def _new(

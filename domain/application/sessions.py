@@ -95,7 +95,7 @@ class Sessions:
         """
         if by.presented is None or by.presented[0] != "session":
             return [], None
-        loaded = self._app.load(by.presented[1], session.Session(), session.evolve, of="session")
+        loaded = self._app.session(by.presented[1])
         return self._reissued(loaded, loaded.state, now, epoch)
 
     def raised(
@@ -107,7 +107,7 @@ class Sessions:
         """
         if by.session_id is None:
             return [], None
-        loaded = self._app.load(by.session_id, session.Session(), session.evolve, of="session")
+        loaded = self._app.session(by.session_id)
         amr, acr = raised(loaded.state.amr, loaded.state.acr, proof)
         worth = msgspec.structs.replace(loaded.state, amr=amr, acr=acr)
         if by.presented is not None and by.presented[0] == "session":
@@ -124,7 +124,7 @@ class Sessions:
         session_id, rotation = self._families.open_refresh_token(refresh_token)
 
         def decide(now: int) -> Decision[TokenPair | None]:
-            loaded = self._app.load(session_id, session.Session(), session.evolve, of="session")
+            loaded = self._app.session(session_id)
             state = loaded.state
             account_id = state.account_id
             if account_id is None:
@@ -184,7 +184,7 @@ class Sessions:
         """Ends one session of an account. Raises NotFound when it is not that account's."""
 
         def decide(now: int) -> Decision[None]:
-            loaded = self._app.load(session_id, session.Session(), session.evolve, of="session")
+            loaded = self._app.session(session_id)
             if loaded.state.account_id != account_id:
                 raise NotFound("There is no such session.")
             self._accounts.load_for_change(by, account_id, now, None, own=True)
@@ -200,7 +200,7 @@ class Sessions:
 
         def decide(now: int) -> Decision[None]:
             entries = self._accounts.end_all(account_id, now)
-            current = self._app.load(session_id, session.Session(), session.evolve)
+            current = self._app.session(session_id)
             kept = current.entries(session.keep(by.epoch + 1, current.state))
             return Decision(None, entries + kept)
 
@@ -212,7 +212,7 @@ class Sessions:
 
     def ended(self, session_id: UUID, cause: session.EndCause) -> list[Entry]:
         """The entries that end a session, if it lives."""
-        loaded = self._app.load(session_id, session.Session(), session.evolve)
+        loaded = self._app.session(session_id)
         return loaded.entries(session.end(cause, loaded.state))
 
     def _replaced(self, delivery: Delivery) -> list[Entry]:
