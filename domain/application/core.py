@@ -35,10 +35,8 @@ from gatebook.domain.session import Session, SessionEnded
 ATTEMPTS = 8
 """How often a command is decided when others keep moving first."""
 
-KEPT = 2_000
-"""Sessions whose folded state is kept, of those with more than `LONG` events."""
-
-LONG = 8
+FOLLOWED = 2_000
+"""Streams whose folded state is kept."""
 
 HOUR = 3600 * 1_000_000
 DAY = 24 * HOUR
@@ -172,7 +170,7 @@ class Gatebook(Application[UUID]):
         self.refusals = refusals
         self.guesses = guesses
         self._policy_version = 0
-        self._sessions: dict[UUID, Loaded[Session]] = {}
+        self._followed: dict[tuple[str, UUID], Loaded[Any]] = {}
         super().__init__()
 
     @property
@@ -218,25 +216,32 @@ class Gatebook(Application[UUID]):
             return Loaded(stream_id, 0, initial)
         return loaded
 
-    def session(self, session_id: UUID) -> Loaded[Session]:
-        """Folds a session's stream; an id of anything else is as if it were not there.
+    def follow(self, stream_id: UUID, initial: S, evolve: Evolve[S], *, of: str) -> Loaded[S]:
+        """As `load`, for a stream that is asked for again and again.
 
-        Who renews for a month leaves thousands of events. What was folded of them is kept, and only
-        what is new is read: the log never changes, and a session's state is nobody's personal data.
+        What was folded of it is kept, and only what is new is read: the log never changes. Not for
+        streams whose state is personal: what was kept of it would outlive its owner's key.
         """
-        known = self._sessions.get(session_id)
+        known = self._followed.get((of, stream_id))
         if known is None:
-            loaded = self.load(session_id, Session(), session.evolve, of="session")
+            loaded = self.load(stream_id, initial, evolve, of=of)
         else:
             loaded = known
-            for recorded in self.event_log.stream(session_id, known.version):
-                state = session.evolve(loaded.state, recorded.event)  # type: ignore[arg-type]  # of this stream
-                loaded = Loaded(session_id, recorded.version, state)
-        if loaded.version > LONG:
-            if len(self._sessions) >= KEPT:
-                self._sessions = {}
-            self._sessions[session_id] = loaded
+            for recorded in self.event_log.stream(stream_id, known.version):
+                state = evolve(loaded.state, recorded.event)
+                loaded = Loaded(stream_id, recorded.version, state)
+        if loaded.version:
+            if len(self._followed) >= FOLLOWED:
+                self._followed = {}
+            self._followed[of, stream_id] = loaded
         return loaded
+
+    def session(self, session_id: UUID) -> Loaded[Session]:
+        """A session: who renews for a month leaves thousands of events.
+
+        An id of anything else is as if it were not there.
+        """
+        return self.follow(session_id, Session(), session.evolve, of="session")
 
     def version(self, stream_id: UUID) -> int:
         """The version of a stream; 0 when it has no events."""

@@ -109,6 +109,5 @@ class TokenFamilies:
         return UUID(bytes=public[:16]), int.from_bytes(public[16:], "big")
 
     def _ring(self) -> signing_keys.Ring:
-        return self._app.load(
-            signing_keys.STREAM_ID, signing_keys.Ring(), signing_keys.evolve
-        ).state
+        ring, stream_id = signing_keys.Ring(), signing_keys.STREAM_ID
+        return self._app.follow(stream_id, ring, signing_keys.evolve, of="signing-keys").state
