@@ -20,7 +20,7 @@ from gatebook.api.metrics import Metrics
 from gatebook.api.routes import MANAGEMENT, routes
 from gatebook.api.site import site_of
 from gatebook.api.tracing import tracing
-from gatebook.store import tls
+from gatebook.store import cores, tls
 from gatebook.store.house import House
 
 _log = logging.getLogger("gatebook.worker")
@@ -29,6 +29,7 @@ _log = logging.getLogger("gatebook.worker")
 def main(argv: list[str]) -> int:
     """Serves until it is asked to end, or the supervisor is gone. Returns the exit code."""
     options = _options(argv)
+    cores.settle(int(options.name))
     logs.configure()
     link = Link(options.link)
     return run(link, _log, lambda house: _serve(house, link, options))

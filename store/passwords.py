@@ -15,6 +15,7 @@ from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatc
 from zxcvbn_rs_py import zxcvbn
 
 from gatebook.domain.errors import InvalidValue, WeakPassword
+from gatebook.store import cores
 from gatebook.store.hash_gate import HashGate
 from gatebook.store.setting_sections import PasswordSettings
 
@@ -46,12 +47,12 @@ class Argon2:
 
     def hash(self, password: bytes) -> str:
         """A PHC string."""
-        with self.gate.slot():
+        with self.gate.slot(), cores.everywhere():
             return self._hasher.hash(password)
 
     def verify(self, phc: str | None, password: bytes) -> bool:
         """Whether the password verifies. Without a PHC string: the same work, and False."""
-        with self.gate.slot():
+        with self.gate.slot(), cores.everywhere():
             try:
                 matched = self._hasher.verify(phc or self._dummy, password)
             except (VerifyMismatchError, VerificationError, InvalidHashError):
