@@ -28,6 +28,7 @@ API_KEYS: Final = Table(
     ),
     key=("key_id",),
     indexes=(("account_id",),),
+    sought="account_id",
 )
 
 _KEYS = (

@@ -44,20 +44,22 @@ AUDIT: Final = Table(
 
 
 @cache
-def _type_of(kind: type[Event]) -> str:
-    return kind.TOPIC.rpartition(".")[0]
+def _fixed(kind: type[Event]) -> tuple[str, str, str]:
+    """Type, category and stream: the same for all events of a kind."""
+    return kind.TOPIC.rpartition(".")[0], kind.CATEGORY, kind.STREAM
 
 
 def fold(recorded: Recorded) -> Sequence[Change]:
     """One row an event, whatever the event."""
     event, metadata = recorded.event, recorded.metadata
     subject = subject_of(event, recorded.stream_id)
+    type_, category, stream = _fixed(type(event))
     row: Fields = {
         "position": recorded.position,
         "recorded_at": recorded.recorded_at,
-        "type": _type_of(type(event)),
-        "category": event.CATEGORY,
-        "stream_type": event.STREAM,
+        "type": type_,
+        "category": category,
+        "stream_type": stream,
         "stream_id": recorded.stream_id.bytes,
         "account_id": subject.bytes if subject is not None else None,
         "actor_type": metadata.actor.type,

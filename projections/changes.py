@@ -46,7 +46,7 @@ class Drop(msgspec.Struct, frozen=True, gc=False):
 
 
 class DropWhere(msgspec.Struct, frozen=True, gc=False):
-    """All rows with such a value are gone. Costs a batch its end, so it is for rare events."""
+    """All rows with such a value are gone. It may cost a batch its end: it is for rare events."""
 
     table: Table
     column: str

@@ -38,6 +38,7 @@ CREDENTIALS: Final = Table(
     ),
     key=("credential_id",),
     indexes=(("account_id",),),
+    sought="account_id",
 )
 """`credential_id` is its stream's id. `detail` is a word of its kind's own, never personal."""
 

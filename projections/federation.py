@@ -47,6 +47,7 @@ IDENTITIES: Final = Table(
     ),
     key=("identity_id",),
     indexes=(("account_id",), ("provider_id",)),
+    sought="account_id",
 )
 FEDERATED_SESSIONS: Final = Table(
     "access_federated_sessions",

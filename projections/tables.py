@@ -39,13 +39,16 @@ class Column(msgspec.Struct, frozen=True):
 class Table:
     """A table of a read model. `key` names its primary key; `indexes` the columns of each index.
 
-    Its live rows are in the table of this very name, a rebuild's in `<name>__next`.
+    `sought` is a column by which a fold drops rows: its index is there before the rows are, or each
+    drop would look at all of them. Its live rows are in the table of this very name, a rebuild's in
+    `<name>__next`.
     """
 
     name: str
     columns: tuple[Column, ...]
     key: tuple[str, ...]
     indexes: tuple[tuple[str, ...], ...] = ()
+    sought: str = ""
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -89,8 +92,12 @@ def create_table(table: Table, dialect: Dialect, *, suffix: str, generation: int
     return f"CREATE TABLE {table.name}{suffix} ({', '.join(columns)}, {key}){options}"
 
 
-def create_indexes(table: Table, *, suffix: str, generation: int) -> list[str]:
-    """The statements that create the secondary indexes. Running them again does nothing.
+def create_indexes(
+    table: Table, *, suffix: str, generation: int, sought: bool = False
+) -> list[str]:
+    """The statements that create the secondary indexes, or those of the `sought` column alone.
+
+    Running them again does nothing.
 
     An index keeps its name when its table is renamed, so the name carries the generation.
     """
@@ -98,6 +105,7 @@ def create_indexes(table: Table, *, suffix: str, generation: int) -> list[str]:
         f"CREATE INDEX IF NOT EXISTS {table.name}_g{generation}_{'_'.join(columns)} "
         f"ON {table.name}{suffix} ({', '.join(columns)})"
         for columns in table.indexes
+        if not sought or columns == (table.sought,)
     ]
 
 

@@ -23,7 +23,7 @@ ROWS_AT_A_TIME = 1_000
 _PRAGMAS = (
     "synchronous=FULL",
     "trusted_schema=OFF",
-    "temp_store=MEMORY",
+    "temp_store=FILE",
     "secure_delete=ON",
     "threads=2",
 )

@@ -25,6 +25,7 @@ from gatebook.projections.verify import verify
 from gatebook.store.house import House
 from gatebook.store.scratch import open_scratch
 from gatebook.store.tree_accept import conflict_stands
+from gatebook.tools import rebuilding
 from gatebook.tools.checkpoints import scanned, tree_standing
 from gatebook.tools.desk import Desk, Failed, local_user
 from gatebook.tools.progress import bars
@@ -106,9 +107,8 @@ def rebuild_(
         desk.house(accept_shorter_log=accept, accept_newer=newer) as house,
         bars(desk) as bar,
     ):
-        for one in chosen:
-            with _failures():
-                results.append(_rebuilt(house, one, bar(one.name), dry=dry))
+        with _failures():
+            results += _all_rebuilt(house, chosen, bar, dry=dry)
         # A head that was signed is given up by name and with a reason, not along with the rest.
         if TREE in names or (everything and not accept):
             with _failures():
@@ -232,6 +232,15 @@ def _chosen(names: tuple[str, ...], everything: bool) -> list[Projection]:
         return [projection_named(name) for name in names if name != TREE]
 
 
+def _all_rebuilt(
+    house: House, chosen: list[Projection], bar: rebuilding.Bars, *, dry: bool
+) -> list[dict[str, Any]]:
+    if not dry and len(chosen) > 1 and house.store.head() >= rebuilding.WORTHWHILE:
+        built = rebuilding.at_once(house.store, house.settings.store_url, chosen, bar)
+        return [msgspec.to_builtins(one) for one in built]
+    return [_rebuilt(house, one, bar(one.name), dry=dry) for one in chosen]
+
+
 def _rebuilt(
     house: House, one: Projection, progress: Callable[[int, int], None], *, dry: bool
 ) -> dict[str, Any]:
@@ -274,5 +283,12 @@ def _tree_verdict(found: tree_scan.Scan) -> list[dict[str, Any]]:
 def _failures() -> Iterator[None]:
     try:
         yield
-    except (FoldFailed, NotHalted, SwitchedMeanwhile, TreeRefuted, UnknownProjection) as error:
+    except (
+        FoldFailed,
+        NotHalted,
+        SwitchedMeanwhile,
+        TreeRefuted,
+        UnknownProjection,
+        rebuilding.RebuildFailed,
+    ) as error:
         raise Failed(str(error)) from error
