@@ -32,7 +32,8 @@ from gatebook.domain.judges import JUDGES
 from gatebook.store.deciding import redecided
 from gatebook.store.house import House
 from gatebook.tools.bench.decided import DecidedLife
-from gatebook.tools.bench.synthesize import Real, synthesize
+from gatebook.tools.bench.sealed import Real
+from gatebook.tools.bench.synthesize import synthesize
 from gatebook.tools.main import run
 from tests.replay.conftest import Lived, opened
 from tests.replay.fuller import FullerLife

@@ -20,7 +20,8 @@ import pytest
 from gatebook.store.checkpoints import Checkpoint, parse
 from gatebook.store.house import open_house
 from gatebook.store.settings import Settings
-from gatebook.tools.bench.synthesize import Real, synthesize
+from gatebook.tools.bench.sealed import Real
+from gatebook.tools.bench.synthesize import synthesize
 from tests.api.served import Deployment, Served
 from tests.browser.webdriver import free_port
 from tests.system.conftest import LONG

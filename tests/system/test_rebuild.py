@@ -12,7 +12,8 @@ import threading
 import time
 from typing import Any
 
-from gatebook.tools.bench.synthesize import Real, synthesize
+from gatebook.tools.bench.sealed import Real
+from gatebook.tools.bench.synthesize import synthesize
 from tests.api.served import ADMIN, ADMIN_PASSWORD, Client, Deployment
 from tests.scale.load import Asker, Revoker, Validator
 from tests.system.conftest import LONG

@@ -20,7 +20,8 @@ from gatebook.store.checkpoints import CheckpointKey, parse
 from gatebook.store.house import open_house
 from gatebook.store.settings import Settings
 from gatebook.tools import export_cef, export_jsonl, export_ocsf
-from gatebook.tools.bench.synthesize import Real, synthesize
+from gatebook.tools.bench.sealed import Real
+from gatebook.tools.bench.synthesize import synthesize
 from gatebook.tools.main import run as gatebook
 from tests.api.served import Deployment
 

@@ -20,7 +20,7 @@ from gatebook.domain.permissions import BUILT_IN
 from gatebook.domain.policy import Policy
 from gatebook.domain.proofs import PASSWORD
 from gatebook.domain.session import Session
-from gatebook.tools.bench.synthesize import Placed, Save
+from gatebook.tools.bench.life import Placed, Save
 
 STEP: Final = 2_500_000
 """Microseconds between two saves."""

@@ -1,255 +1,69 @@
-"""A log as a busy deployment leaves it, made up and the same every time.
+"""Fills a log with a made-up life.
 
     python tools/bench/synthesize.py sqlite:////tmp/bench.db 1000000
 
-One account in twenty events; each signs in, renews, signs out, mistypes, and now and then is
-switched off, renamed, granted a role or erased. Tokens are issued, revoked and pruned.
+`synthesize` writes any life in one process; `fill` writes the usual one, sealed, with two: one
+lives and seals, the other inserts.
 """
 
 from __future__ import annotations
 
-import random
+import gc
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from typing import Protocol
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from typing import Protocol, cast
 from uuid import UUID
 
-from gatebook.domain import account, attempts, password, role, session, token, username
-from gatebook.domain.envelope import ANONYMOUS, Entry, Metadata, account_actor, uuid8
-from gatebook.domain.event import Event
-from gatebook.domain.permissions import BUILT_IN
+import msgspec
+
+from gatebook.domain.envelope import Metadata
 from gatebook.projections.ports import Value
 from gatebook.store.house import House
 from gatebook.store.log import Log
-from gatebook.store.log_reader import LogTransaction
+from gatebook.store.log_reader import LogTransaction, StoredRow
 from gatebook.store.opening import open_log
 from gatebook.tools.bench import plain_codec
+from gatebook.tools.bench.life import Life, Placed, Save
+from gatebook.tools.bench.sealed import NewKey, Sealed, store_keys
 
-START = 1_750_000_000_000_000
-STEP = 2_500_000
-"""Microseconds between two saves."""
+TOGETHER = 20_000
+"""Events a transaction."""
 
-MINUTE = 60_000_000
-Placed = tuple[UUID, int, Event]
-Save = tuple[Metadata, list[Placed]]
+CACHE = 256 * 1024
+"""KiB of SQLite's own cache while a log is filled: its index is searched for every event."""
 
-
-class Life:
-    """The deployment as it goes on. Each call of `next` is one save."""
-
-    def __init__(self, seed: int = 1) -> None:
-        self._random = random.Random(seed)
-        self._at = START
-        self._versions: dict[UUID, int] = {}
-        self._accounts: list[UUID] = []
-        self._epochs: dict[UUID, int] = {}
-        self._sessions: list[tuple[UUID, UUID, UUID]] = []
-        self._issued: list[tuple[UUID, UUID]] = []
-        self._deeds = [self._create] * 5 + [self._sign_in] * 12 + [self._renew] * 50
-        self._deeds += [self._sign_out] * 8 + [self._mistype] * 8 + [self._issue] * 6
-        self._deeds += [self._revoke] * 2 + [self._change] * 4
-        self._rare = [self._erase, self._prune, self._switch_off]
-
-    def saves(self) -> Iterator[Save]:
-        """Saves without end, the built-in roles first."""
-        yield self._by(None), [
-            self._place(role.stream_id(name), role.RoleDefined(
-                name=name, generation=1, permissions=tuple(sorted(granted)),
-                description=text, built_in=True
-            ))
-            for name, (granted, text) in BUILT_IN.items()
-        ]  # fmt: skip
-        for _ in range(3):
-            yield self._create()
-        while True:
-            self._at += STEP
-            rare = self._random.random() < 0.002
-            yield self._random.choice(self._rare if rare else self._deeds)()
-
-    def _id(self) -> UUID:
-        """Time-ordered, as the service's are."""
-        return UUID(int=(self._at // 1_000 << 80) | self._random.getrandbits(80))
-
-    def _by(self, account_id: UUID | None) -> Metadata:
-        actor = ANONYMOUS if account_id is None else account_actor(account_id)
-        return Metadata(actor=actor, at=self._at, request_id=f"r{self._random.getrandbits(64):x}")
-
-    def _place(self, stream_id: UUID, event: Event) -> Placed:
-        version = self._versions.get(stream_id, 0) + 1
-        self._versions[stream_id] = version
-        return stream_id, version, event
-
-    def _create(self) -> Save:
-        account_id = self._id()
-        name = f"user{len(self._accounts)}"
-        profile = account.Profile(name, f"User {len(self._accounts)}", f"{name}@example.test")
-        self._accounts.append(account_id)
-        self._epochs[account_id] = 0
-        claimed = username.UsernameClaimed(account_id=account_id)
-        kind = "system" if self._random.random() < 0.05 else "human"
-        secret = password.PasswordSet(
-            account_id=account_id, secret=password.PasswordSecret("x" * 97), origin="created"
-        )
-        return self._by(None), [
-            self._place(uuid8(b"name", name.encode()), claimed),
-            self._place(account_id, account.AccountCreated(kind=kind, profile=profile)),
-            self._place(password.stream_id(account_id), secret),
-        ]
-
-    def _pair(self) -> session.Tokens:
-        return session.Tokens(
-            jti=self._id(),
-            kid="key-1",
-            expires_at=self._at + 15 * MINUTE,
-        )
-
-    def _sign_in(self) -> Save:
-        account_id, session_id = self._random.choice(self._accounts), self._id()
-        pair = self._pair()
-        self._sessions.append((session_id, account_id, pair.jti))
-        proved = session.LoginSucceeded(
-            account_id=account_id, proofs=("password",), failures_before=0, policy=1
-        )
-        opened = session.SessionOpened(
-            account_id=account_id,
-            epoch=self._epochs[account_id],
-            origin="login",
-            amr=("pwd",),
-            acr="aal1",
-            auth_time=self._at,
-            expires_at=self._at + 60 * MINUTE,
-            idle=None,
-            tokens=pair,
-        )
-        return self._by(account_id), [
-            self._place(session_id, proved),
-            self._place(session_id, opened),
-        ]
-
-    def _renew(self) -> Save:
-        if not self._sessions:
-            return self._sign_in()
-        index = self._random.randrange(max(0, len(self._sessions) - 5_000), len(self._sessions))
-        session_id, account_id, _ = self._sessions[index]
-        pair = self._pair()
-        self._sessions[index] = (session_id, account_id, pair.jti)
-        rotated = session.SessionRotated(account_id=account_id, tokens=pair)
-        return self._by(account_id), [self._place(session_id, rotated)]
-
-    def _sign_out(self) -> Save:
-        if not self._sessions:
-            return self._sign_in()
-        session_id, account_id, _ = self._sessions.pop(self._random.randrange(len(self._sessions)))
-        ended = session.SessionEnded(account_id=account_id, cause="logout")
-        return self._by(account_id), [self._place(session_id, ended)]
-
-    def _mistype(self) -> Save:
-        account_id = self._random.choice(self._accounts)
-        failed = attempts.LoginFailed(
-            account_id=account_id,
-            method="password",
-            cause="wrong-password",
-            matched=False,
-            failures=1,
-            failed_at=self._at,
-            locked_until=None,
-            policy=1,
-        )
-        stream_id = attempts.Counter(account_id, "password").stream_id
-        return self._by(None), [self._place(stream_id, failed)]
-
-    def _issue(self) -> Save:
-        account_id, jti = self._random.choice(self._accounts), self._id()
-        self._issued.append((jti, account_id))
-        issued = token.TokenIssued(
-            account_id=account_id,
-            epoch=self._epochs[account_id],
-            kid="key-1",
-            expires_at=self._at + 600 * MINUTE,
-            audience="example",
-        )
-        return self._by(account_id), [self._place(jti, issued)]
-
-    def _revoke(self) -> Save:
-        """Half of them a token of a session, which may have been rotated since."""
-        if self._sessions and self._random.random() < 0.5:
-            session_id, account_id, jti = self._random.choice(self._sessions)
-            revoked = token.TokenRevoked(account_id=account_id, session_id=session_id)
-            return self._by(account_id), [self._place(jti, revoked)]
-        if not self._issued:
-            return self._issue()
-        jti, account_id = self._issued.pop(self._random.randrange(len(self._issued)))
-        revoked = token.TokenRevoked(account_id=account_id)
-        return self._by(account_id), [self._place(jti, revoked)]
-
-    def _change(self) -> Save:
-        account_id = self._random.choice(self._accounts)
-        name = f"user{self._random.randrange(10**9)}"
-        profile = account.Profile(name, name.title(), f"{name}@example.test")
-        held = self._random.choice(list(BUILT_IN))
-        events: list[Event] = [
-            account.AccountRenamed(profile=profile),
-            account.AccountProfileChanged(profile=profile),
-            account.RoleGranted(role=held, generation=1),
-            account.RoleGranted(role=held, generation=1, expires_at=self._at + 600 * MINUTE),
-            account.RoleRevoked(role=held),
-        ]
-        event = self._random.choice(events)
-        return self._by(account_id), [self._place(account_id, event)]
-
-    def _switch_off(self) -> Save:
-        account_id = self._random.choice(self._accounts)
-        self._epochs[account_id] += 2
-        events = [
-            account.AccountDeactivated(),
-            account.AccountActivated(),
-            account.AccountTokensRevoked(),
-        ]
-        return self._by(account_id), [self._place(account_id, event) for event in events]
-
-    def _erase(self) -> Save:
-        account_id = self._random.choice(self._accounts)
-        self._epochs[account_id] += 1
-        return self._by(account_id), [self._place(account_id, account.AccountErased())]
-
-    def _prune(self) -> Save:
-        pruned = token.TokensPruned(before=self._at - 60 * MINUTE)
-        return self._by(None), [self._place(token.PRUNING_STREAM_ID, pruned)]
+Batch = tuple[list[NewKey], list[StoredRow]]
 
 
-class Codec(Protocol):
-    """How entries and envelopes become bytes."""
+class Encoder(Protocol):
+    """How a save becomes bytes."""
 
-    def encode_entry(self, entry: Entry) -> bytes: ...
+    def encode(self, metadata: Metadata, placed: Sequence[Placed]) -> tuple[bytes, list[bytes]]:
+        """The envelope, and the payload of each event."""
+        ...
 
-    def encode_metadata(self, metadata: Metadata) -> bytes: ...
+
+class Codec(Encoder, Protocol):
+    """The same, where what it is sealed under must be stored too."""
+
+    def settle(self) -> None:
+        """Called before what was encoded is stored."""
 
 
 class Plain:
     """Unsealed: what the log costs before any cryptography."""
 
-    def encode_entry(self, entry: Entry) -> bytes:
-        return plain_codec.encode(entry.event)
+    def encode(self, metadata: Metadata, placed: Sequence[Placed]) -> tuple[bytes, list[bytes]]:
+        """See `Encoder.encode`."""
+        return plain_codec.encode(metadata), [plain_codec.encode(event) for _, _, event in placed]
 
-    def encode_metadata(self, metadata: Metadata) -> bytes:
-        return plain_codec.encode(metadata)
-
-
-class Real:
-    """As a deployment stores them: a key an account, personal fields sealed."""
-
-    def __init__(self, house: House) -> None:
-        self._house = house
-
-    def encode_entry(self, entry: Entry) -> bytes:
-        if isinstance(entry.event, account.AccountCreated):
-            self._house.keyring.create_subject(entry.originator_id)
-        return self._house.mapper.to_stored_event(entry).state
-
-    def encode_metadata(self, metadata: Metadata) -> bytes:
-        return self._house.mapper.encode_metadata(metadata)
+    def settle(self) -> None:
+        """Nothing has to be stored before."""
 
 
 def synthesize(
@@ -257,7 +71,7 @@ def synthesize(
     events: int,
     *,
     seed: int = 1,
-    together: int = 5_000,
+    together: int = TOGETHER,
     codec: Codec | None = None,
     saves: Iterator[Save] | None = None,
 ) -> int:
@@ -266,35 +80,104 @@ def synthesize(
     Each save has its own metadata, as in life. A log that has begun has its roles already.
     `saves` are those of another life. Returns the head.
     """
-    codec = codec or Plain()
-    rows: list[tuple[Value, ...]] = []
-    position = log.head()
-    events += position
-    lived = saves or islice(Life(seed).saves(), 1 if position else 0, None)
-    for metadata, placed in lived:
-        envelope = codec.encode_metadata(metadata)
-        for stream_id, version, event in placed:
+    codec, head = codec or Plain(), log.head()
+    for rows in encoded(codec, saves or _lived(seed, head), head, events, together):
+        codec.settle()
+        insert(log, rows)
+        head += len(rows)
+    return head
+
+
+def fill(house: House, events: int, *, seed: int = 1) -> int:
+    """As `synthesize` does, sealed as in life; another process lives. Returns the head."""
+    head = house.store.head()
+    context = get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    other = context.Process(target=_live, args=(sender, seed, head, events), daemon=True)
+    other.start()
+    sender.close()
+    try:
+        for keys, rows in _received(receiver):
+            store_keys(house, keys)
+            insert(house.store, rows)
+            head += len(rows)
+        other.join()
+    finally:
+        receiver.close()
+        other.terminate()
+        other.join()
+    if other.exitcode:
+        raise RuntimeError(f"the process that lives ended with {other.exitcode}")
+    return head
+
+
+def encoded(
+    codec: Encoder, saves: Iterable[Save], head: int, events: int, together: int
+) -> Iterator[list[StoredRow]]:
+    """The rows behind `head`, some `together`, until there are so many."""
+    rows: list[StoredRow] = []
+    position, last = head, head + events
+    for metadata, placed in saves:
+        envelope, payloads = codec.encode(metadata, placed)
+        for (stream_id, version, event), payload in zip(placed, payloads, strict=True):
             position += 1
-            payload = codec.encode_entry(Entry(stream_id, version, event))
-            stored_id = stream_id.bytes if log.dialect == "sqlite" else str(stream_id)
-            rows.append((position, metadata.at, stored_id, version, event.TOPIC, envelope, payload))
-        if len(rows) >= together or position >= events:
-            with log.writing(exclusive=True) as tx:
-                _insert(tx, rows)
+            row = (position, metadata.at, stream_id.bytes, version, event.TOPIC, envelope, payload)
+            rows.append(row)
+        if len(rows) >= together or position >= last:
+            yield rows
             rows = []
-        if position >= events:
-            break
-    return position
+        if position >= last:
+            return
 
 
-def _insert(tx: LogTransaction, rows: list[tuple[Value, ...]]) -> None:
-    if tx.dialect == "sqlite":
-        tx.executemany("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
-        return
+def insert(log: Log, rows: Sequence[StoredRow]) -> None:
+    """Stores rows in one transaction."""
+    with log.writing(exclusive=True) as tx:
+        if tx.dialect == "sqlite":
+            tx.execute(f"PRAGMA cache_size=-{CACHE}")
+            tx.executemany("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        else:
+            _insert_many(tx, rows)
+
+
+def _insert_many(tx: LogTransaction, rows: Sequence[StoredRow]) -> None:
     for start in range(0, len(rows), 1_000):
+        values: list[Value] = []
         some = rows[start : start + 1_000]
-        values = ", ".join(["(?, ?, CAST(? AS uuid), ?, ?, ?, ?)"] * len(some))
-        tx.execute(f"INSERT INTO log VALUES {values}", [v for row in some for v in row])
+        for row in some:
+            values += (*row[:2], str(UUID(bytes=row[2])), *row[3:])
+        marks = ", ".join(["(?, ?, CAST(? AS uuid), ?, ?, ?, ?)"] * len(some))
+        tx.execute(f"INSERT INTO log VALUES {marks}", values)
+
+
+def _lived(seed: int, head: int) -> Iterator[Save]:
+    return islice(Life(seed).saves(), 1 if head else 0, None)
+
+
+def _live(sender: Connection, seed: int, head: int, events: int) -> None:
+    """What the other process does."""
+    gc.disable()  # millions of ids live on, and none is in a cycle
+    sealed, encode = Sealed(), msgspec.msgpack.Encoder().encode
+    for rows in encoded(sealed, _lived(seed, head), head, events, TOGETHER):
+        sender.send_bytes(encode((sealed.keys.take(), rows)))
+    sender.close()
+
+
+def _received(receiver: Connection) -> Iterator[Batch]:
+    """Batches until the other process ends. The next is received while one is worked on."""
+    decode = msgspec.msgpack.Decoder(Batch).decode
+
+    def receive() -> Batch | None:
+        try:
+            return cast("Batch", decode(receiver.recv_bytes()))
+        except EOFError:
+            return None
+
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(receive)
+        while (batch := coming.result()) is not None:
+            coming = pool.submit(receive)
+            yield batch
 
 
 def main() -> None:
