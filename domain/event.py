@@ -26,7 +26,7 @@ class Event(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     @property
     def type(self) -> str:
         """The topic without its shape number: what people and the API call the event."""
-        return self.TOPIC.rpartition(".")[0]
+        return type_of(type(self))
 
     def key_name(self, stream_id: UUID) -> str:
         """The keyring's key that seals the personal or secret field: the subject's."""
@@ -53,3 +53,8 @@ def subject_of(event: Event, stream_id: UUID) -> UUID | None:
     if account_id is None and event.STREAM == "account":
         return stream_id
     return account_id
+
+
+def type_of(kind: type[Event]) -> str:
+    """The type of all events of a class: its topic without the shape number."""
+    return kind.TOPIC.rpartition(".")[0]

@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from gatebook.domain.envelope import Recorded
-from gatebook.domain.event import Event, subject_of
+from gatebook.domain.event import Event, subject_of, type_of
 from gatebook.projections.changes import Change, Fields, Put
 from gatebook.projections.ports import Value
 from gatebook.projections.projection import Projection
@@ -46,7 +46,7 @@ AUDIT: Final = Table(
 @cache
 def _fixed(kind: type[Event]) -> tuple[str, str, str]:
     """Type, category and stream: the same for all events of a kind."""
-    return kind.TOPIC.rpartition(".")[0], kind.CATEGORY, kind.STREAM
+    return type_of(kind), kind.CATEGORY, kind.STREAM
 
 
 def fold(recorded: Recorded) -> Sequence[Change]:

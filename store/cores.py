@@ -8,7 +8,7 @@ core of its own. A hash needs no lock: it goes wherever there is room.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 _allowed: frozenset[int] = frozenset()
@@ -37,8 +37,14 @@ def everywhere() -> Iterator[None]:
         yield
         return
     own = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, _allowed)
+    _run_on(_allowed)
     try:
         yield
     finally:
-        os.sched_setaffinity(0, own)
+        _run_on(own)
+
+
+def _run_on(cores: Iterable[int]) -> None:
+    """Not worth a failed sign-in: cores may have been taken from us while we ran."""
+    with suppress(OSError):
+        os.sched_setaffinity(0, cores)

@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from gatebook.domain import account, role
+from gatebook.domain.event import type_of
 from gatebook.projections.holdings import NOTHING, Holding, holdings
 from gatebook.store.log_reader import LogReader
 from gatebook.store.past import (
@@ -104,7 +105,7 @@ def _touched(reader: LogReader, before: Place, after: Place) -> set[UUID]:
         for recorded in sealed(reader, positions(reader, types_of({"role"}), *between))
         if isinstance(recorded.event, role.RoleDefined | role.RoleDeleted)
     }
-    ever = positions(reader, (account.RoleGranted.TOPIC.rpartition(".")[0],), 0, after.position)
+    ever = positions(reader, (type_of(account.RoleGranted),), 0, after.position)
     for recorded in sealed(reader, ever):
         grant = recorded.event
         if not isinstance(grant, account.RoleGranted):

@@ -17,7 +17,7 @@ import msgspec
 from gatebook.domain import policy
 from gatebook.domain.catalogue import EVENTS
 from gatebook.domain.envelope import Recorded
-from gatebook.domain.event import subject_of
+from gatebook.domain.event import subject_of, type_of
 from gatebook.projections import bookkeeping
 from gatebook.projections.access import ACCESS
 from gatebook.projections.access_view import AccessView
@@ -148,17 +148,19 @@ def positions(
     """
     if not types:
         return []
-    conditions = f"type IN ({marks(len(types))}) AND position > ? AND position <= ?"
     params: list[str | int | bytes] = [*types, after, upto]
     if accounts is None:
-        order = "ORDER BY position LIMIT ?"
+        column, rest = "type", "ORDER BY position LIMIT ?"
         params.append(most)
     else:
         # An account has few events and a type has many: only the index by account may be taken.
-        order = f"AND account_id IN ({marks(len(accounts))})"
-        conditions = conditions.replace("type IN", "type || '' IN", 1)
+        column, rest = "type || ''", f"AND account_id IN ({marks(len(accounts))})"
         params += [account.bytes for account in accounts]
-    rows = reader.query(f"SELECT position FROM audit WHERE {conditions} {order}", params)  # noqa: S608 - only marks
+    rows = reader.query(
+        f"SELECT position FROM audit WHERE {column} IN ({marks(len(types))}) "  # noqa: S608 - only marks
+        f"AND position > ? AND position <= ? {rest}",
+        params,
+    )
     found = sorted(number(row[0]) for row in rows)[:most]
     for recorded in behind_index(reader, after, upto):
         if len(found) == most:
@@ -192,9 +194,7 @@ def sealed(reader: LogReader, wanted: Sequence[int]) -> Iterator[Recorded]:
 
 def types_of(streams: Collection[str]) -> tuple[str, ...]:
     """The types of all events that stand in such streams."""
-    return tuple(
-        sorted({each.TOPIC.rpartition(".")[0] for each in EVENTS if each.STREAM in streams})
-    )
+    return tuple(sorted({type_of(each) for each in EVENTS if each.STREAM in streams}))
 
 
 def indexed_to(reader: LogReader) -> int:

@@ -14,17 +14,16 @@ from gatebook.domain.envelope import Recorded
 from gatebook.domain.event import subject_of
 from gatebook.projections.access_view import LiveSession
 from gatebook.projections.rows import number
-from gatebook.store.log_reader import LogReader
+from gatebook.store.log_reader import AT_ONCE, LogReader
 from gatebook.store.past import (
     SIGN_INS,
     Past,
-    PastAccess,
     Place,
+    Streams,
     behind_index,
+    events_for,
     mfa_required_for,
-    positions,
     sealed,
-    types_of,
 )
 
 SECOND: Final = 1_000_000
@@ -32,7 +31,8 @@ BEFORE: Final = 10 * SECOND
 """A token's id tells when it was made, which is before it is recorded: unless a clock went back."""
 
 AFTER: Final = 120 * SECOND
-AT_ONCE: Final = 500
+ROLES_AND_KEYS: Final = Streams(frozenset(), SIGN_INS.of_all)
+"""What a session's worth depends on, besides its own stream and its account's."""
 
 
 class SessionThen(msgspec.Struct, frozen=True):
@@ -62,7 +62,7 @@ def session_then(past: Past, session_id: UUID, place: Place) -> SessionThen | No
         if not own or not isinstance(own[0].event, session.LoginSucceeded | session.SessionOpened):
             return None
         account_id = own[0].event.account_id
-        events = _around(reader, [account_id, session_id], place)
+        events = events_for(reader, ROLES_AND_KEYS, [account_id, session_id], place.position)
         required = mfa_required_for(reader, place.position)
     with past.folded(events, required) as stood:
         found = [
@@ -87,32 +87,17 @@ def token_then(past: Past, jti: UUID, place: Place) -> TokenThen | None:
         account_id = cast("UUID", subject_of(recorded.event, recorded.stream_id))
         session_id = recorded.stream_id if isinstance(tokens, session.Tokens) else None
         ids = [account_id, jti, *([session_id] if session_id is not None else [])]
-        events = _around(reader, ids, place)
+        events = events_for(reader, ROLES_AND_KEYS, ids, place.position)
         required = mfa_required_for(reader, place.position)
-        of_session = reader.streams([session_id], place.position) if session_id else []
     with past.folded(events, required) as stood:
-        caller = _caller(stood, jti, place)
-    shown = {one.position: one for one in (recorded, *own)}
-    shown |= {one.position: one for one in of_session if one.position > recorded.position}
-    return TokenThen(
-        account_id, session_id, tokens.kid, tokens.expires_at, sorted_by_position(shown), caller
-    )
-
-
-def sorted_by_position(found: dict[int, Recorded]) -> list[Recorded]:
-    """In the order of the log."""
-    return [found[position] for position in sorted(found)]
-
-
-def _caller(stood: PastAccess, jti: UUID, place: Place) -> Caller | None:
-    return stood.access.caller("token", jti, place.at)
-
-
-def _around(reader: LogReader, ids: list[UUID], place: Place) -> list[Recorded]:
-    """The events of some streams, and those of all roles and signing keys."""
-    config = positions(reader, types_of(SIGN_INS.of_all), 0, place.position)
-    both = (*reader.streams(ids, place.position), *sealed(reader, config))
-    return sorted(both, key=lambda recorded: recorded.position)
+        caller = stood.access.caller("token", jti, place.at)
+    shown = [
+        one
+        for one in events
+        if one.stream_id == jti
+        or (one.stream_id == recorded.stream_id and one.position >= recorded.position)
+    ]
+    return TokenThen(account_id, session_id, tokens.kid, tokens.expires_at, shown, caller)
 
 
 def _issued(

@@ -18,6 +18,9 @@ end
 function init(args)
   local file = assert(io.open(args[1], "rb"))
   plan.status = tonumber(field(file))
+  local pause = tonumber(field(file))
+  -- wrk asks for a pause before each request if it finds this function.
+  if pause > 0 then delay = function() return pause end end
   for _, name in ipairs({ "contains", "renewed", "escape", "head", "before", "behind" }) do
     plan[name] = field(file)
   end

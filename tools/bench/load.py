@@ -23,8 +23,9 @@ SCRIPT: Final = Path(__file__).with_name("load.lua")
 TIMEOUT: Final = 60
 """Seconds until an answer that did not come is wrong."""
 
-MIXED_IN: Final = 32
-"""Of so many connections one sends what must be refused."""
+PAUSE: Final = 20
+"""Milliseconds before each request that must be refused. A refusal may be far cheaper than what is
+measured, and without a pause it would take the server for itself."""
 
 
 class Kind(msgspec.Struct, frozen=True):
@@ -44,9 +45,10 @@ def has_wrk() -> bool:
 
 
 def drive(served: Served, work: Work, seconds: int, *, python: bool = False) -> Measured:
-    """Sends a path's requests for some seconds. Rate, percentiles and wrong answers of all of them.
+    """Sends a path's requests for some seconds.
 
-    The percentiles are those of the first kind of request. Raises LoadFailed.
+    Rate and percentiles are those of the first kind of request, requests and wrong answers those of
+    all. Raises LoadFailed.
     """
     if python or work.steps or not has_wrk() or not _alike(work):
         return load_python.drive(served.host, served.port, work, seconds)
@@ -54,7 +56,8 @@ def drive(served: Served, work: Work, seconds: int, *, python: bool = False) -> 
         plans: list[tuple[Path, int]] = []
         for number, kind in enumerate(kinds(work)):
             plan = Path(directory) / str(number)
-            plan.write_bytes(_plan(served, kind.requests, work.renewed))
+            pause = PAUSE if number else 0
+            plan.write_bytes(_plan(served, kind.requests, work.renewed, pause))
             plans.append((plan, kind.connections))
         return _combined([*_sent(served, plans, seconds)])
 
@@ -65,11 +68,10 @@ def kinds(work: Work) -> list[Kind]:
     for request in work.requests:
         found.setdefault((request.status, request.contains), []).append(request)
     main, *others = found.values()
-    few = max(1, work.connections // MIXED_IN)
-    most = max(1, work.connections - few * len(others))
+    most = max(1, work.connections - len(others))
     if work.renewed:
         most = min(most, len(main))
-    return [Kind(main, most), *(Kind(other, few) for other in others)]
+    return [Kind(main, most), *(Kind(other, 1) for other in others)]
 
 
 def _sent(served: Served, plans: list[tuple[Path, int]], seconds: int) -> list[Measured]:
@@ -111,7 +113,7 @@ def _read(said: str) -> Measured:
 def _combined(parts: list[Measured]) -> Measured:
     main = parts[0]
     return Measured(
-        rate=sum(part.rate for part in parts),
+        rate=main.rate,
         p50=main.p50,
         p99=main.p99,
         requests=sum(part.requests for part in parts),
@@ -120,7 +122,7 @@ def _combined(parts: list[Measured]) -> Measured:
     )
 
 
-def _plan(served: Served, requests: Sequence[Request], renewed: str) -> bytes:
+def _plan(served: Served, requests: Sequence[Request], renewed: str, pause: int) -> bytes:
     """What load.lua reads: fields, each behind its length."""
     first, host = requests[0], f"{served.host}:{served.port}"
     if renewed:
@@ -130,7 +132,8 @@ def _plan(served: Served, requests: Sequence[Request], renewed: str) -> bytes:
     else:
         template = ["", "", "", ""]
         sent = [_whole(one, host) for one in requests]
-    fields = [str(first.status), first.contains, renewed, *template, str(len(sent)), *sent]
+    fields = [str(first.status), str(pause), first.contains, renewed, *template]
+    fields += [str(len(sent)), *sent]
     return b"".join(b"%d %s" % (len(one), one) for one in map(str.encode, fields))
 
 

@@ -24,8 +24,10 @@ REFRESHES: Final = 10
 PEOPLE: Final = 200
 
 _SIZES: Final = {
-    "sqlite": "SELECT s.tbl_name, sum(d.pgsize) FROM dbstat d JOIN sqlite_schema s "
-    "ON s.name = d.name WHERE d.aggregate = TRUE GROUP BY s.tbl_name",
+    # Pages, since SQLite counts the bytes of a table in 32 bits.
+    "sqlite": "SELECT s.tbl_name, sum(d.pageno) * (SELECT page_size FROM pragma_page_size) "
+    "FROM dbstat d JOIN sqlite_schema s ON s.name = d.name "
+    "WHERE d.aggregate = TRUE GROUP BY s.tbl_name",
     "postgresql": "SELECT relname::text, pg_total_relation_size(oid) FROM pg_class "
     "WHERE relkind = 'r' AND relnamespace = to_regnamespace(current_schema())",
 }
