@@ -90,7 +90,7 @@ def _run(served: Served, path: str, wanted: Load, turn: int) -> Run | None:
         work = served.work(path)
     if work is None:
         return None
-    if work.renewed:
+    if work.renewed and not work.steps:
         # Each run has chains of its own: what was under way at the end of one is lost to the next.
         work = msgspec.structs.replace(work, requests=work.requests[turn :: wanted.runs])
     before = processor_seconds(served.pids())
