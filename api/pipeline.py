@@ -84,9 +84,7 @@ class Responder:
             query=query,
             if_match=headers.if_match(sent("HTTP_IF_MATCH")) if route.if_match else None,
             retry=self._retry(req, principal, raw) if route.method == "POST" else None,
-            device=cookies.read(
-                sent("HTTP_COOKIE"), cookies.name_of(self._site, cookies.DEVICE)
-            ),
+            device=cookies.read(sent("HTTP_COOKIE"), cookies.name_of(self._site, cookies.DEVICE)),
             session_cookie=shown.session_cookie,
             jkt=self._jkt(shown),
             authorization=shown.authorization if route.form else None,
