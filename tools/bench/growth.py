@@ -55,11 +55,15 @@ def draw(runs: Runs, path: Path) -> None:
     """Small pictures, all over the same sizes, both axes logarithmic. The same bytes each time."""
     mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "growth", "font.size": 8})
     rows = -(-len(DRAWN) // COLUMNS)
-    drawing, places = pyplot.subplots(rows, COLUMNS, figsize=(9, 2.1 * rows), sharex=True)
+    drawing, places = pyplot.subplots(rows, COLUMNS, figsize=(9, 2.2 * rows), sharex=True)
     for place, (name, title) in zip(places.flat, DRAWN.items(), strict=False):
         points = [(run["events"], y) for run in runs if (y := figure(run, name)) is not None]
         _one(place, title, points)
-    for place in places[-1]:
+    left_over = places.flat[len(DRAWN) :]
+    for place in left_over:
+        place.remove()
+    for place in places.flat[len(DRAWN) - COLUMNS : len(DRAWN)]:
+        place.tick_params(labelbottom=True)
         place.set_xlabel("events in the log")
     drawing.tight_layout()
     drawing.savefig(path, format="svg", metadata={"Date": None, "Title": "Figures by log size"})
