@@ -44,7 +44,8 @@ def answered(
         return
     milliseconds = round(seconds * 1000, 3)
     line = Answered(at, os.getpid(), request_id, route, method, status, milliseconds, client)
-    with suppress(OSError, ValueError):  # nobody reads it any more, or it is closed
+    # Nobody reads it any more, or it is closed, or was from the start.
+    with suppress(OSError, ValueError, AttributeError):
         os.write(sys.stderr.fileno(), _encoder.encode(line) + b"\n")
 
 

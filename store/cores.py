@@ -8,8 +8,10 @@ core of its own. A hash needs no lock: it goes wherever there is room.
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from zlib import crc32
 
 _allowed: frozenset[int] = frozenset()
 """What this process might run on, once it was settled on one of them."""
@@ -25,8 +27,10 @@ def settle(number: int) -> None:
         return
     with suppress(OSError):
         cores = sorted(os.sched_getaffinity(0))
-        # Two servers on one machine should not both begin with the first core.
-        os.sched_setaffinity(0, {cores[(os.getppid() + number) % len(cores)]})
+        # Two servers on one machine should not both begin with the first core: nor two containers,
+        # in which every supervisor is process 1.
+        first = crc32(socket.gethostname().encode()) + os.getppid()
+        os.sched_setaffinity(0, {cores[(first + number) % len(cores)]})
         _allowed = frozenset(cores)
 
 

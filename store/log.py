@@ -234,20 +234,25 @@ class Log(ABC):
     def _ask(self, question: Callable[[LogReader], T]) -> T:
         """Asks once more, on a new connection, when the one at hand turns out to be dead."""
         self._check_process()
+        try:
+            return self._asked(question)
+        except StoreUnavailable:
+            self._readers.drop_idle()
+            return self._asked(question)
+
+    def _asked(self, question: Callable[[LogReader], T]) -> T:
+        # As `lend` does it, without the price of its generators: this is every request's question.
         reader = self._readers.take()
         try:
             answer = question(reader)
         except StoreUnavailable:
             self._readers.drop(reader)
+            raise
         except BaseException:
             self._readers.give(reader)
             raise
-        else:
-            self._readers.give(reader)
-            return answer
-        self._readers.drop_idle()
-        with self._readers.lend() as reader:
-            return question(reader)
+        self._readers.give(reader)
+        return answer
 
     @contextmanager
     def _begun(self, pool: Pool[C], begin: Callable[[C], None]) -> Iterator[C]:

@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
 from typing import Final, NoReturn
 
@@ -45,11 +46,18 @@ def at_once(log: Log, url: str, chosen: Sequence[Projection], bars: Bars) -> lis
     with pool_of(min(cores, len(names))) as pool:
         built = {name: pool.submit(rebuild_one, url, name) for name in names}
         _tell(log, built, tells)
-    results = {name: one.result() for name, one in built.items()}
+    results = {name: _result(name, one) for name, one in built.items()}
     wrong = [one for one in results.values() if isinstance(one, str)]
     if wrong:
         raise RebuildFailed("; ".join(wrong))
     return [one for name in tells if isinstance(one := results[name], Rebuilt)]
+
+
+def _result(name: str, one: Future[Rebuilt | str]) -> Rebuilt | str:
+    try:
+        return one.result()
+    except BrokenProcessPool:
+        return f"{name}: its process was killed; what is built of it is where the next one goes on"
 
 
 def pool_of(processes: int) -> ProcessPoolExecutor:

@@ -271,6 +271,8 @@ class Gatebook(Application[UUID]):
                     if decision.refusal is not None:
                         raise decision.refusal
                     return decision.result
+                # Should the log have lost its end, what was kept of it would lose for ever.
+                self._followed = {}
         except OperationalError as error:
             raise StoreUnavailable(f"The log cannot be reached: {error}") from error
         raise Conflict("Others kept changing the same thing. Nothing was recorded; try again.")

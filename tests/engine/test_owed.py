@@ -24,10 +24,18 @@ def test_one_address_owes_so_many_and_leaves_room_for_others() -> None:
     assert bodies.begin("192.0.2.2")
 
 
+def test_a_network_of_ipv6_is_one() -> None:
+    """Whoever has one address has all of its /64."""
+    bodies = Owed()
+    assert all(bodies.begin(f"2001:db8::{place:x}") for place in range(BODIES_OF_ONE))
+    assert not bodies.begin("2001:db8::ffff")
+    assert bodies.begin("2001:db8:0:1::1")
+
+
 def test_all_together_owe_so_many() -> None:
     """However many addresses they come from."""
     bodies = Owed()
-    assert all(bodies.begin(f"192.0.2.{place}") for place in range(BODIES))
+    assert all(bodies.begin(f"192.0.{place // 250}.{place % 250}") for place in range(BODIES))
     assert not bodies.begin("198.51.100.1")
 
 
