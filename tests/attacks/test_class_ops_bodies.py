@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from gatebook.api.owed import BODIES_OF_ONE
 from tests.api.served import ADMIN, ADMIN_PASSWORD, Deployment, Served
 
 THREADS = 4
@@ -58,8 +59,8 @@ def test_others_are_answered(facing: Served) -> None:
 
 
 def test_one_address_owes_a_few(facing: Served) -> None:
-    """Beyond its share an address is told so at once; when it owes nothing it is served again."""
-    held = owing(facing, 16, "127.0.0.9")
+    """Beyond its share an address is soon told so; when it owes nothing it is served again."""
+    held = owing(facing, BODIES_OF_ONE, "127.0.0.9")
     try:
         time.sleep(0.5)
         held += owing(facing, 1, "127.0.0.9")
